@@ -1,0 +1,66 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write to, which takes the real one's place when all went well.
+
+    Args:
+        path: the file to write; its folder is made.
+
+    Yields:
+        The temporary path, in the same folder and with the same suffix.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "note.txt"
+        >>> with written_whole(path) as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> path.read_text(), len(list(path.parent.iterdir()))
+        ('whole', 1)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table as CSV, without its row index.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "table.csv"
+        >>> write_csv(path, pd.DataFrame({"film": ["a"], "dice": [0.5]}))
+        >>> path.read_text().split()
+        ['film,dice', 'a,0.5']
+    """
+    with written_whole(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Writes a dictionary as indented JSON, UTF-8.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> path = Path(mkdtemp()) / "run.json"
+        >>> write_json(path, {"films": 2})
+        >>> json.loads(path.read_text())
+        {'films': 2}
+    """
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
