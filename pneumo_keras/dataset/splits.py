@@ -1,0 +1,161 @@
+"""Which films train, which choose the best epoch, and which are tested on, once.
+
+The split is a CSV with one row a film, read where it is present and written where it is not, so
+that a study can be repeated, or run with somebody else's split. By default a patient's films
+stay together (`split_by="patient"`); the paper's random split (`"image"`) does not keep them so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from pneumo_keras.dataset.files import write_csv
+from pneumo_keras.errors import StudyError
+
+PARTS = ("train", "validation", "test")
+MOST_FOLDS = 20
+
+
+def split_films(
+    index: pd.DataFrame,
+    split_by: str = "patient",
+    test_share: float = 0.25,
+    validation_share: float = 0.2,
+    seed: int = 1,
+) -> pd.Series:
+    """Divides films into train, validation and test.
+
+    Stratified by group and by whether anything is marked, with scikit-learn's
+    `StratifiedGroupKFold`. It depends on the films and the seed, not on the order of the rows.
+
+    Args:
+        index: one row a film, with `name`, `patient`, `group` and `target_share`.
+        split_by: `"patient"` keeps the films of a patient together, `"image"` does not.
+        test_share: share of all films to test on.
+        validation_share: share of the other films that chooses the best epoch.
+        seed: of the shuffle.
+
+    Returns:
+        `train`, `validation` or `test` for each film, indexed by its name, sorted by name.
+
+    Raises:
+        StudyError: if there are too few patients.
+
+    Example:
+        >>> films = pd.DataFrame({"name": list("abcdefgh"), "patient": list("11223344"),
+        ...                       "group": "virus", "target_share": 0.1})
+        >>> split_films(films, validation_share=0.5).value_counts().to_dict()
+        {'train': 4, 'test': 2, 'validation': 2}
+    """
+    films = index.sort_values("name").reset_index(drop=True)
+    films["unit"] = films["patient"] if split_by == "patient" else films["name"]
+    films["stratum"] = films["group"].astype(str) + (films["target_share"] > 0).astype(str)
+    part = pd.Series("train", index=films.index)
+    test = _draw(films, test_share, seed, split_by)
+    part[test] = "test"
+    rest = films[~films.index.isin(test)]
+    part[_draw(rest, validation_share, seed, split_by)] = "validation"
+    return pd.Series(part.to_numpy(), index=films["name"].to_numpy(), name="part")
+
+
+def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) -> pd.Series:
+    """The split in a CSV file, or a new one, written there.
+
+    Args:
+        path: the CSV, with the columns `name` and `part`.
+        index: as for `split_films`.
+        split_by: as for `split_films`; a file read must keep to it.
+        **settings: passed on to `split_films`.
+
+    Raises:
+        StudyError: if the file leaves out a film, names an unknown part, has no training or test
+            film, or parts the films of a patient though `split_by` is `"patient"`.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> films = pd.DataFrame({"name": list("abcdefgh"), "patient": list("12345678"),
+        ...                       "group": "virus", "target_share": 0.1})
+        >>> path = Path(mkdtemp()) / "split.csv"
+        >>> first = read_or_split(path, films, "patient", seed=1)
+        >>> first.equals(read_or_split(path, films, "patient", seed=2))  # read, not drawn again
+        True
+    """
+    if not path.exists():
+        split = split_films(index, split_by, **settings)
+        write_csv(path, split.rename_axis("name").reset_index())
+        return split
+    try:
+        split = pd.read_csv(path, dtype=str).set_index("name")["part"]
+    except (KeyError, ValueError) as error:
+        raise StudyError(f"{path}: not a CSV with the columns name, part ({error})") from None
+    _check(path, split, index, split_by)
+    return split[sorted(index["name"])]
+
+
+def crossing_patients(split: pd.Series, index: pd.DataFrame) -> pd.Series:
+    """Patients with films both in the test part and outside it: what a split leaks.
+
+    Returns:
+        For each such patient, how many of its films are tested on.
+
+    Example:
+        >>> films = pd.DataFrame({"name": ["a", "b", "c"], "patient": ["1", "1", "2"]})
+        >>> split = pd.Series({"a": "train", "b": "test", "c": "test"})
+        >>> crossing_patients(split, films).to_dict()
+        {'1': 1}
+    """
+    tested = index["name"].map(split) == "test"
+    per_patient = tested.groupby(index["patient"].to_numpy())
+    crossing = per_patient.any() & ~per_patient.all()
+    return per_patient.sum()[crossing]
+
+
+def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Index:
+    """The rows of one part: whole folds, as many as come to the share."""
+    if share == 0:
+        return films.index[:0]
+    folds, taken = next(
+        (folds, round(share * folds))
+        for folds in range(2, MOST_FOLDS + 1)
+        if abs(round(share * folds) / folds - share) < 0.005 or folds == MOST_FOLDS
+    )
+    units = films["unit"].nunique()
+    if units < folds:
+        what = "patients" if split_by == "patient" else "films"
+        raise StudyError(
+            f"{units} {what} are too few to split {share:.0%} off: annotate films of at least "
+            f"{folds} {what}, or set test_share and validation_share"
+        )
+    # A stratum with fewer units than folds cannot be spread over them: it joins the largest.
+    sizes = films.groupby("stratum")["unit"].nunique()
+    common = films["stratum"].map(sizes).ge(folds)
+    strata = films["stratum"].where(common, sizes.idxmax())
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    drawn = [fold for _, fold in splitter.split(films, strata, films["unit"])][:taken]
+    return films.index[sorted(position for fold in drawn for position in fold)]
+
+
+def _check(path: Path, split: pd.Series, index: pd.DataFrame, split_by: str) -> None:
+    if split.index.has_duplicates:
+        raise StudyError(f"{path}: film {split.index[split.index.duplicated()][0]} stands twice")
+    missing = sorted(set(index["name"]) - set(split.index))
+    if missing:
+        raise StudyError(
+            f"{path}: no row for {len(missing)} film(s), the first {missing[0]}: "
+            "add them, or delete the file to draw a new split"
+        )
+    unknown = sorted(set(split.dropna()) - set(PARTS)) + (["(empty)"] if split.isna().any() else [])
+    if unknown:
+        raise StudyError(f"{path}: part {unknown[0]!r} is none of {', '.join(PARTS)}")
+    for part in PARTS:
+        if part not in set(split[index["name"]]):
+            raise StudyError(f"{path}: no {part} film")
+    crossing = crossing_patients(split, index)
+    if split_by == "patient" and len(crossing):
+        raise StudyError(
+            f"{path}: patient {crossing.index[0]} is both tested on and trained on: "
+            "move its films to one part, or set split_by=image"
+        )
