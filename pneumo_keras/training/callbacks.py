@@ -1,0 +1,68 @@
+"""What happens at the end of a step or an epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import keras
+
+
+class EpochLine(keras.callbacks.Callback):
+    """Prints one line an epoch: its loss and Dice, on training and validation films.
+
+    Args:
+        epochs: how many there are in all.
+
+    Example:
+        >>> EpochLine(20).line(2, {"loss": 0.5, "dice": 0.7, "val_loss": 0.6, "val_dice": 0.65}, 9)
+        'epoch  3/20   loss 0.500  Dice 0.700   validation loss 0.600  Dice 0.650   9 s'
+    """
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs = epochs
+        self.started = 0.0
+
+    def line(self, epoch: int, logs: dict, seconds: float) -> str:
+        """The line for an epoch counted from 0."""
+        return (
+            f"epoch {epoch + 1:{len(str(self.epochs))}d}/{self.epochs}   "
+            f"loss {logs['loss']:.3f}  Dice {logs['dice']:.3f}   "
+            f"validation loss {logs['val_loss']:.3f}  Dice {logs['val_dice']:.3f}   {seconds:.0f} s"
+        )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        print(self.line(epoch, logs, time.perf_counter() - self.started), flush=True)
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops a training whose loss is no longer a number, and says so.
+
+    Args:
+        network: its name, for the message.
+
+    Attributes:
+        diverged: whether that happened.
+    """
+
+    def __init__(self, network: str):
+        super().__init__()
+        self.network = network
+        self.diverged = False
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self.diverged and not math.isfinite((logs or {}).get("loss", 0.0)):
+            self.diverged = True
+            self.model.stop_training = True
+            print(
+                f"{self.network}: the loss is not a number in epoch {self.epoch + 1}; training "
+                "stops, the best epoch before it is kept. Try a lower learning_rate.", flush=True,
+            )

@@ -1,0 +1,204 @@
+"""The recipes: every decision about a run in one place, and Table 1's source.
+
+`quick` shows the whole study on a laptop, `paper` is Table 1 to the letter, `tuned` is today's
+practice. What the paper leaves open is decided here, with the reason beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from dataclasses import dataclass
+
+from pneumo_keras.errors import StudyError
+from pneumo_keras.models.backbones import BACKBONES
+from pneumo_keras.training.losses import LOSSES
+
+CHOICES = {
+    "split_by": ("patient", "image"),
+    "backbone": tuple(BACKBONES),
+    "output_stride": (8, 16),
+    "scaling": ("backbone", "unit"),
+    "segnet_loss": tuple(LOSSES),
+    "deeplabv3_loss": tuple(LOSSES),
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("constant", "cosine"),
+    "threshold": ("0.5", "validation"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to run the study.
+
+    Attributes:
+        name: quick, paper or tuned.
+        phantoms: films to draw where no data are given.
+        size: side of the square films given to the networks, pixels.
+        split_by: what may not be on both sides of the split: a patient, or only an image
+            (the paper's random split).
+        test_share: share of the patients (or images) that is tested on, once.
+        validation_share: share of the rest that chooses the best epoch.
+        augment: rotate, shift, scale and re-expose the training films.
+        width: factor on the number of channels of both networks.
+        segnet_weights: `imagenet`, a file of VGG16 weights without top, or None for random.
+        deeplabv3_weights: the same for the backbone of DeepLabV3.
+        random_if_unavailable: go on with random weights, saying so, where ImageNet's cannot be
+            downloaded.
+        backbone, output_stride, atrous_rates, decoder: see `deeplab_v3`.
+        scaling: film scaling the backbone was trained with, or `unit`, the paper's 0..1.
+        dropout: rate; SegNet's three deepest blocks each way, DeepLabV3's pyramid projection.
+        segnet_loss, deeplabv3_loss: keys of `losses.LOSSES`.
+        optimizer: `adam`, with weight decay as L2 on kernels, or `adamw`, decoupled.
+        learning_rate: of all weights.
+        schedule: `constant`, or `cosine` down to zero.
+        weight_decay: L2 weight (`adam`) or decoupled decay (`adamw`).
+        frozen_epochs: epochs at first in which pretrained layers stand still.
+        frozen_learning_rate: of the new layers during those.
+        clip_norm: largest norm of a gradient, None for no limit.
+        batch_size: films a step.
+        epochs: in all, the frozen ones included.
+        patience: epochs without a better validation Dice before stopping; None to run all.
+        threshold: probability above which a pixel is marked: 0.5, or chosen on `validation`.
+        seed: of split, initial weights, order and augmentation.
+    """
+
+    name: str
+    phantoms: int = 400
+    size: int = 256
+    split_by: str = "patient"
+    test_share: float = 0.25
+    validation_share: float = 0.2
+    augment: bool = False
+    width: float = 1.0
+    segnet_weights: str | None = "imagenet"
+    deeplabv3_weights: str | None = "imagenet"
+    random_if_unavailable: bool = False
+    backbone: str = "resnet50"
+    output_stride: int = 16
+    atrous_rates: tuple[int, ...] = (6, 12, 18)
+    decoder: bool = False
+    scaling: str = "backbone"
+    dropout: float = 0.5
+    segnet_loss: str = "binary_crossentropy"
+    deeplabv3_loss: str = "hybrid_published"
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    weight_decay: float = 1e-4
+    frozen_epochs: int = 0
+    frozen_learning_rate: float = 1e-3
+    clip_norm: float | None = None
+    batch_size: int = 8
+    epochs: int = 50
+    patience: int | None = None
+    threshold: str = "0.5"
+    seed: int = 1
+
+    def __post_init__(self):
+        for field, allowed in CHOICES.items():
+            if getattr(self, field) not in allowed:
+                raise StudyError(
+                    f"{field}={getattr(self, field)}: choose one of {', '.join(map(str, allowed))}"
+                )
+        for field in ("phantoms", "size", "width", "learning_rate", "batch_size", "epochs"):
+            if getattr(self, field) <= 0:
+                raise StudyError(f"{field}={getattr(self, field)}: it must be above zero")
+        for field in ("test_share", "validation_share", "dropout"):
+            if not 0 <= getattr(self, field) < 1:
+                raise StudyError(f"{field}={getattr(self, field)}: it must be from 0 to below 1")
+
+    @property
+    def label(self) -> str:
+        """The name, with what was changed of the recipe that bears it.
+
+        Example:
+            >>> choose_recipe("quick", {"epochs": 3}).label
+            'quick (epochs=3)'
+        """
+        original = vars(RECIPES[self.name])
+        changes = [f"{key}={value}" for key, value in vars(self).items() if value != original[key]]
+        return f"{self.name} ({', '.join(changes)})" if changes else self.name
+
+    def as_json(self) -> dict:
+        """All settings, as they are written to and read from JSON."""
+        return {**vars(self), "atrous_rates": list(self.atrous_rates)}
+
+    def of(self, network: str, setting: str):
+        """A setting that each network has its own of, such as `loss` or `weights`.
+
+        Example:
+            >>> PAPER.of("segnet", "loss")
+            'binary_crossentropy'
+        """
+        return getattr(self, f"{network}_{setting}")
+
+
+# The topology of both networks whole; channels, size and epochs cut to what two cores train in
+# minutes. Random weights: ImageNet's fit only the full width.
+QUICK = Recipe(
+    "quick", size=128, width=0.25, segnet_weights=None, deeplabv3_weights=None,
+    augment=True, dropout=0.1, learning_rate=2e-3, schedule="cosine", epochs=24,
+)
+# Table 1, with the random image-level split and the 0..1 scaling of section 4. Epochs are not
+# stated: 50, all of them run. Random weights are not allowed, since the title says transfer.
+PAPER = Recipe(
+    "paper", split_by="image", scaling="unit", learning_rate=0.01, epochs=50,
+)
+# One loss for both networks, so that only the architecture differs; pretrained layers thaw late
+# and slowly, since Adam's first steps move every weight by the learning rate.
+TUNED = Recipe(
+    "tuned", augment=True, random_if_unavailable=True, segnet_loss="crossentropy_dice",
+    deeplabv3_loss="crossentropy_dice", optimizer="adamw", learning_rate=1e-4,
+    schedule="cosine", frozen_epochs=4, clip_norm=1.0, epochs=150, patience=20,
+    threshold="validation",
+)
+RECIPES = {recipe.name: recipe for recipe in (QUICK, PAPER, TUNED)}
+
+
+def choose_recipe(name: str, changes: dict | None = None) -> Recipe:
+    """The recipe of a name, with some of its settings changed.
+
+    Args:
+        name: quick, paper or tuned.
+        changes: settings by name; text, as from the command line, is read by the setting's type.
+
+    Raises:
+        StudyError: for an unknown recipe or setting, or a value that does not fit.
+
+    Example:
+        >>> choose_recipe("quick", {"epochs": "3"}).epochs
+        3
+    """
+    if name not in RECIPES:
+        raise StudyError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    types = typing.get_type_hints(Recipe)
+    types.pop("name")
+    values = {}
+    for key, value in (changes or {}).items():
+        if key not in types:
+            close = difflib.get_close_matches(key, types, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(types)}"
+            raise StudyError(f"no setting {key!r} in a recipe: {hint}")
+        values[key] = _read(key, value, types[key])
+    return dataclasses.replace(RECIPES[name], **values)
+
+
+def _read(key: str, value, kind):
+    """A setting's value from text or as given, held to the setting's type."""
+    optional = type(None) in typing.get_args(kind)
+    if optional:
+        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+        if value is None or str(value).lower() == "none":
+            return None
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if typing.get_origin(kind) is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(int(part) for part in parts)
+        return kind(value)
+    except (ValueError, TypeError, KeyError):
+        wanted = getattr(kind, "__name__", "list of int")
+        raise StudyError(f"{key}={value}: not a value of type {wanted}") from None
