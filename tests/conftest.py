@@ -14,3 +14,15 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real films beside this checkout (../shared/data)")
     return folder
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: runs only where the notebooks run too (--nbval)")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--nbval"):
+        skip = pytest.mark.skip(reason="slow; runs with --nbval")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(skip)

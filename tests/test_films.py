@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pneumo_keras.dataset.files import write_whole
 from pneumo_keras.dataset.films import (
     decode_film,
     film_size,
     read_film,
     read_mask,
     write_png,
-    write_whole,
 )
 from pneumo_keras.errors import StudyError
 

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from pneumo_keras.dataset.files import write_csv, written_whole
 from pneumo_keras.dataset.films import read_film, read_mask
+from pneumo_keras.dataset.maskfolder import read_mask_index
 from pneumo_keras.errors import StudyError
 
 
@@ -125,7 +126,6 @@ def load_arrays(folder: Path) -> Arrays:
     try:
         films = np.load(folder / "films.npy", mmap_mode="r", allow_pickle=False)
         masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
-        index = pd.read_csv(folder / "index.csv", dtype={"name": str, "patient": str})
     except (OSError, ValueError) as error:
         raise StudyError(f"{folder}: no arrays to read, run notebook 02 first ({error})") from None
-    return Arrays(films, masks, index)
+    return Arrays(films, masks, read_mask_index(folder))

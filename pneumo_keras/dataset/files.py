@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from pneumo_keras.errors import StudyError
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -38,6 +40,25 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Writes a file whole or not at all.
+
+    Args:
+        path: the file, replaced if it exists; its folder is made.
+        content: all of its bytes.
+
+    Raises:
+        StudyError: if it cannot be written.
+    """
+    try:
+        with written_whole(Path(path)) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise StudyError(
+            f"{path} cannot be written ({error.strerror}): free the disk or choose another folder"
+        ) from None
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Writes a table as CSV, without its row index.
 
@@ -48,8 +69,7 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         >>> path.read_text().split()
         ['film,dice', 'a,0.5']
     """
-    with written_whole(path) as temporary:
-        table.to_csv(temporary, index=False)
+    write_whole(path, table.to_csv(index=False).encode())
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -62,5 +82,4 @@ def write_json(path: Path, content: dict) -> None:
         >>> json.loads(path.read_text())
         {'films': 2}
     """
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from pneumo_keras.dataset.files import written_whole
+from pneumo_keras.dataset.files import write_whole
 from pneumo_keras.errors import StudyError
 
 FILM_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
@@ -126,40 +126,23 @@ def film_size(path: str | Path) -> tuple[int, int]:
 
 
 def write_png(path: str | Path, array: np.ndarray) -> None:
-    """Writes an 8-bit grey PNG, whole or not at all.
+    """Writes an 8-bit PNG, grey or colour, whole or not at all.
 
     Args:
         path: The file; its folder is made if need be.
-        array: uint8 (height, width), or bool, which is written as 0 and 255.
+        array: uint8 (height, width), or bool, which is written as 0 and 255; or uint8
+            (height, width, 3), RGB.
 
     Raises:
         StudyError: The folder cannot be written to.
     """
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
-    if array.dtype != np.uint8 or array.ndim != 2:
-        raise TypeError(f"wants uint8 or bool (H, W), not {array.dtype} {array.shape}")
+    if array.dtype != np.uint8 or (array.ndim != 2 and array.shape[2:] != (3,)):
+        raise TypeError(f"wants uint8 or bool (H, W) or RGB, not {array.dtype} {array.shape}")
+    array = array[..., ::-1] if array.ndim == 3 else array  # OpenCV's order is BGR
     _, content = cv2.imencode(".png", np.ascontiguousarray(array))  # far faster than Pillow here
     write_whole(path, content.tobytes())
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Writes a file whole or not at all.
-
-    Args:
-        path: The file, replaced if it exists; its folder is made if need be.
-        content: All of its bytes.
-
-    Raises:
-        StudyError: The folder cannot be written to.
-    """
-    try:
-        with written_whole(Path(path)) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise StudyError(
-            f"{path} cannot be written ({error.strerror}): free the disk or choose another folder"
-        ) from None
 
 
 def _content(path: str | Path) -> bytes:

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pneumo_keras.dataset.films import write_whole
+from pneumo_keras.dataset.files import write_whole
 from pneumo_keras.dataset.shapes import (
     FARTHEST,
     Malformed,

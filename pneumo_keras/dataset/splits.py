@@ -87,12 +87,28 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
         split = split_films(index, split_by, **settings)
         write_csv(path, split.rename_axis("name").reset_index())
         return split
-    try:
-        split = pd.read_csv(path, dtype=str).set_index("name")["part"]
-    except (KeyError, ValueError) as error:
-        raise StudyError(f"{path}: not a CSV with the columns name, part ({error})") from None
+    split = read_split(path)
     _check(path, split, index, split_by)
     return split[sorted(index["name"])]
+
+
+def read_split(path: Path) -> pd.Series:
+    """Reads a split from its CSV.
+
+    Returns:
+        The part of each film, indexed by its name.
+
+    Raises:
+        StudyError: if there is no such file, or it lacks a column.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return table.set_index("name")["part"]
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no split yet; run notebook 02 first") from None
+    except (KeyError, ValueError) as error:
+        reason = str(error).strip()
+        raise StudyError(f"{path}: not a CSV with the columns name, part ({reason})") from None
 
 
 def crossing_patients(split: pd.Series, index: pd.DataFrame) -> pd.Series:
@@ -117,11 +133,7 @@ def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Ind
     """The rows of one part: whole folds, as many as come to the share."""
     if share == 0:
         return films.index[:0]
-    folds, taken = next(
-        (folds, round(share * folds))
-        for folds in range(2, MOST_FOLDS + 1)
-        if abs(round(share * folds) / folds - share) < 0.005 or folds == MOST_FOLDS
-    )
+    folds, taken = _folds(share)
     units = films["unit"].nunique()
     if units < folds:
         what = "patients" if split_by == "patient" else "films"
@@ -138,6 +150,15 @@ def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Ind
     return films.index[sorted(position for fold in drawn for position in fold)]
 
 
+def _folds(share: float) -> tuple[int, int]:
+    """How many folds to make, and how many of them come to a share; at least one, never all."""
+    for folds in range(2, MOST_FOLDS + 1):
+        taken = min(max(round(share * folds), 1), folds - 1)
+        if abs(taken / folds - share) < 0.005:
+            break
+    return folds, taken
+
+
 def _check(path: Path, split: pd.Series, index: pd.DataFrame, split_by: str) -> None:
     if split.index.has_duplicates:
         raise StudyError(f"{path}: film {split.index[split.index.duplicated()][0]} stands twice")
@@ -147,7 +168,7 @@ def _check(path: Path, split: pd.Series, index: pd.DataFrame, split_by: str) -> 
             f"{path}: no row for {len(missing)} film(s), the first {missing[0]}: "
             "add them, or delete the file to draw a new split"
         )
-    unknown = sorted(set(split.dropna()) - set(PARTS)) + (["(empty)"] if split.isna().any() else [])
+    unknown = sorted(set(split) - set(PARTS))
     if unknown:
         raise StudyError(f"{path}: part {unknown[0]!r} is none of {', '.join(PARTS)}")
     for part in PARTS:

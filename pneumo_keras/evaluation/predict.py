@@ -111,12 +111,26 @@ def load_segmenter(path: Path) -> Segmenter:
     except Exception as error:  # whatever a broken or foreign file makes Keras raise
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StudyError(f"{path}: not a model that can be loaded ({first_line})") from None
-    shapes = model.input_shape, model.output_shape
-    if any(not isinstance(s, tuple) or len(s) != 4 for s in shapes) or shapes[1][-1] != 1:
+    # A model that was never built has no shapes.
+    shapes = [getattr(model, name, None) for name in ("input_shape", "output_shape")]
+    if not _films_to_masks(*shapes):
         raise StudyError(f"{path}: a model from {shapes[0]} to {shapes[1]}, not from films to masks")
     run_path = path.with_name("run.json")
-    run = json.loads(run_path.read_text("utf-8")) if run_path.is_file() else {}
-    return Segmenter(model, run.get("threshold", 0.5), run.get("target", "pneumonia"))
+    try:
+        run = json.loads(run_path.read_text("utf-8")) if run_path.is_file() else {}
+        threshold, target = float(run.get("threshold", 0.5)), run.get("target", "pneumonia")
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise StudyError(f"{run_path}: damaged; move it away to use a threshold of 0.5") from None
+    return Segmenter(model, threshold, target)
+
+
+def _films_to_masks(given, returned) -> bool:
+    """Whether these are the shapes of square grey films and of their masks, sides known."""
+    if not all(isinstance(shape, tuple) and len(shape) == 4 for shape in (given, returned)):
+        return False
+    side = given[1]
+    square = side is not None and given[1:3] == returned[1:3] == (side, side)
+    return square and given[3] in (None, 1) and returned[3] == 1
 
 
 def predict_file(segmenter: Segmenter, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -7,12 +7,12 @@ never looks like a whole one, and the one before stays until the new one is done
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 
 from pneumo_keras.dataset.arrays import Arrays
@@ -31,7 +31,9 @@ from pneumo_keras.training.recipes import Recipe
 WARM_UP = 0.05
 
 
-def train(network: str, recipe: Recipe, arrays: Arrays, split: pd.Series, folder: Path) -> dict:
+def train(
+    network: str, recipe: Recipe, arrays: Arrays, split: pd.Series, folder: Path, target: str
+) -> dict:
     """Trains one network and leaves its results in a folder.
 
     Args:
@@ -40,6 +42,7 @@ def train(network: str, recipe: Recipe, arrays: Arrays, split: pd.Series, folder
         arrays: films and masks at the recipe's size.
         split: part by film name.
         folder: where the results go; what an earlier training left there is replaced at the end.
+        target: what the masks mark, noted for those who use the model later.
 
     Returns:
         The content of `run.json`: recipe, weights, best epoch, threshold, whether the training
@@ -76,6 +79,7 @@ def train(network: str, recipe: Recipe, arrays: Arrays, split: pd.Series, folder
     history = pd.read_csv(partial / "history.csv")
     run = {
         "network": network,
+        "target": target,
         "recipe": recipe.as_json(),
         "weights": built.weights,
         "parameters": built.model.count_params(),
@@ -171,16 +175,20 @@ def load_history(folder: Path) -> pd.DataFrame:
     Raises:
         StudyError: if there is none.
     """
-    path = folder / "history.csv"
-    if not path.exists():
-        raise StudyError(f"{path}: not there, train {folder.name} first (notebook 03 or 04)")
-    return pd.read_csv(path)
+    return pd.read_csv(_finished(folder, "history.csv"))
 
 
-def mean_training_mask(arrays: Arrays, split: pd.Series) -> np.ndarray:
-    """How often each pixel is marked in the training films: the baseline that ignores the film.
+def load_run(folder: Path) -> dict:
+    """The `run.json` of a finished training.
 
-    Returns:
-        (size, size) float32, 0..1.
+    Raises:
+        StudyError: if there is none.
     """
-    return arrays.masks[arrays.rows(split, "train")].mean(axis=0, dtype=np.float32)
+    return json.loads(_finished(folder, "run.json").read_text("utf-8"))
+
+
+def _finished(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.exists():
+        raise StudyError(f"{path}: not there; train {folder.name} first (notebook 03 or 04)")
+    return path

@@ -17,9 +17,9 @@ from keras import ops
 
 from pneumo_keras.models.layers import PACKAGE
 
-# Constants of the published function: focal weight and exponent, the smoothing of its Jaccard
-# term, and what it adds inside the logarithm.
-FOCAL_ALPHA, FOCAL_GAMMA, JACCARD_SMOOTH, PUBLISHED_EPSILON = 4.0, 2.0, 1.0, 1e-9
+# Constants of the published function: focal weight, the smoothing of its Jaccard term, and what
+# it adds inside the logarithm.
+FOCAL_ALPHA, JACCARD_SMOOTH, PUBLISHED_EPSILON = 4.0, 1.0, 1e-9
 CLIP = 1e-7
 # Wang et al. (2004), as tf.image.ssim has them for values 0..1.
 SSIM_WINDOW, SSIM_SIGMA, SSIM_C1, SSIM_C2 = 11, 1.5, 0.01**2, 0.03**2

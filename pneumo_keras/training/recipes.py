@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import typing
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from pneumo_keras.errors import StudyError
 from pneumo_keras.models.backbones import BACKBONES
 from pneumo_keras.training.losses import LOSSES
 
+# Five poolings halve the side; the output strides of DeepLabV3 divide it as well.
+SIZE_MULTIPLE = 32
 CHOICES = {
     "split_by": ("patient", "image"),
     "backbone": tuple(BACKBONES),
@@ -26,6 +29,11 @@ CHOICES = {
     "schedule": ("constant", "cosine"),
     "threshold": ("0.5", "validation"),
 }
+POSITIVE = (
+    "phantoms", "size", "test_share", "validation_share", "width", "learning_rate",
+    "frozen_learning_rate", "clip_norm", "batch_size", "epochs",
+)
+NOT_NEGATIVE = ("dropout", "weight_decay", "frozen_epochs", "patience", "seed")
 
 
 @dataclass(frozen=True)
@@ -102,12 +110,22 @@ class Recipe:
                 raise StudyError(
                     f"{field}={getattr(self, field)}: choose one of {', '.join(map(str, allowed))}"
                 )
-        for field in ("phantoms", "size", "width", "learning_rate", "batch_size", "epochs"):
-            if getattr(self, field) <= 0:
-                raise StudyError(f"{field}={getattr(self, field)}: it must be above zero")
+        for field in POSITIVE:
+            value = getattr(self, field)
+            if value is not None and not 0 < value < math.inf:  # NaN is refused as well
+                raise StudyError(f"{field}={value}: it must be above zero")
+        for field in NOT_NEGATIVE:
+            value = getattr(self, field)
+            if value is not None and not 0 <= value < math.inf:
+                raise StudyError(f"{field}={value}: it must not be below zero")
         for field in ("test_share", "validation_share", "dropout"):
-            if not 0 <= getattr(self, field) < 1:
-                raise StudyError(f"{field}={getattr(self, field)}: it must be from 0 to below 1")
+            if not getattr(self, field) < 1:
+                raise StudyError(f"{field}={getattr(self, field)}: it must be below 1")
+        if self.size % SIZE_MULTIPLE:
+            raise StudyError(f"size={self.size}: SegNet takes multiples of {SIZE_MULTIPLE}")
+        for field in ("segnet_weights", "deeplabv3_weights"):
+            if self.width != 1 and getattr(self, field) is not None:
+                raise StudyError(f"{field}={getattr(self, field)}: weights need width=1, or none")
 
     @property
     def label(self) -> str:
@@ -198,7 +216,9 @@ def _read(key: str, value, kind):
         if typing.get_origin(kind) is tuple:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(int(part) for part in parts)
+        if kind is int and isinstance(value, float) and not value.is_integer():
+            raise ValueError
         return kind(value)
     except (ValueError, TypeError, KeyError):
-        wanted = getattr(kind, "__name__", "list of int")
+        wanted = "list of int" if typing.get_origin(kind) is tuple else kind.__name__
         raise StudyError(f"{key}={value}: not a value of type {wanted}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count as count_from
 from itertools import islice
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm.auto import tqdm
 
-from pneumo_keras.dataset.films import write_whole
+from pneumo_keras.dataset.files import write_whole
 from pneumo_keras.dataset.labelme import Shape, write_annotation
 from pneumo_keras.dataset.phantoms.phantom import KINDS, Phantom, draw_phantom
 from pneumo_keras.errors import StudyError
@@ -146,8 +148,10 @@ def write_phantoms(folder: Path, count: int, seed: int = 0) -> list[Path]:
     if not _check_folder(folder, record):
         write_whole(folder / RECORD, (json.dumps(record) + "\n").encode())
         write_whole(folder / NOTE, NOTE_TEXT.encode())
-    for film in planned:
-        _write_film(folder / film.path, film)
+    with ThreadPoolExecutor() as pool:
+        written = pool.map(lambda film: _write_film(folder / film.path, film), planned)
+        for _ in tqdm(written, "phantoms", count, unit="film", leave=False):
+            pass
     return [folder / film.path for film in planned]
 
 

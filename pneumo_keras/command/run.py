@@ -1,0 +1,145 @@
+"""Executes the five notebooks, one after another, with one set of parameters."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from tqdm.auto import tqdm
+
+from pneumo_keras.dataset.files import written_whole
+from pneumo_keras.errors import StudyError
+from pneumo_keras.study import Study, open_study
+
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+
+
+def run(options: Namespace) -> None:
+    """Runs `python -m pneumo_keras run`.
+
+    The executed notebooks are kept in `data/notebooks` of the study; those of the clone stay
+    as they are.
+
+    Raises:
+        StudyError: if the input does not allow the study, or a cell fails.
+    """
+    parameters = {
+        "data": str(options.data.resolve()) if options.data else "",
+        "target": options.target,
+        "labels": options.labels,
+        "recipe": options.recipe,
+        "settings": _settings(options.settings),
+        "skip_bad": options.skip_bad,
+        "out": str(options.out.resolve()),
+    }
+    notebooks = sorted(NOTEBOOKS.glob("0*.ipynb"))
+    if not notebooks:
+        raise StudyError(f"{NOTEBOOKS}: no notebooks; run from a clone of the repository")
+    study = open_study(**{key: value for key, value in parameters.items() if key != "skip_bad"})
+    _execute_all(notebooks, parameters, study.out / "data" / "notebooks")
+    _say_where(study)
+
+
+def _settings(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise StudyError(f"--set {pair}: write it as KEY=VALUE")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _execute_all(notebooks: list[Path], parameters: dict, folder: Path) -> None:
+    books = {path: nbformat.read(path, as_version=4) for path in notebooks}
+    for book in books.values():
+        _inject(book, parameters)
+    cells = sum(cell.cell_type == "code" for book in books.values() for cell in book.cells)
+    with tqdm(total=cells, unit="cell", file=sys.stderr) as bar:
+        for path, book in books.items():
+            try:
+                _execute(path, book, bar)
+            except StudyError:
+                raise  # the input, not the notebook: nothing is left behind
+            except Exception:
+                _keep(book, folder / path.name)
+                raise
+            _keep(book, folder / path.name)
+
+
+def _keep(book: nbformat.NotebookNode, path: Path) -> None:
+    with written_whole(path) as temporary:
+        nbformat.write(book, temporary)
+
+
+def _inject(book: nbformat.NotebookNode, parameters: dict) -> None:
+    """Puts the parameters of this run behind the cell of the default ones."""
+    tagged = [
+        number for number, cell in enumerate(book.cells)
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
+    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]})
+    book.cells.insert(tagged[0] + 1, cell)
+
+
+class _Client(NotebookClient):
+    """A notebook client that hands on the last line that a cell prints."""
+
+    def __init__(self, book: nbformat.NotebookNode, show, **settings):
+        super().__init__(book, **settings)
+        self._show = show
+
+    def process_message(self, message, cell, cell_index):
+        if message["msg_type"] == "stream":
+            lines = message["content"]["text"].replace("\r", "\n").strip().splitlines()
+            if lines:
+                self._show(lines[-1])
+        return super().process_message(message, cell, cell_index)
+
+
+def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
+    numbers = {
+        position: number for number, position in enumerate(
+            (p for p, cell in enumerate(book.cells) if cell.cell_type == "code"), start=1
+        )
+    }
+
+    def started(cell, cell_index):
+        if cell.cell_type == "code":
+            bar.set_description(f"{path.stem}, cell {numbers[cell_index]} of {len(numbers)}")
+            bar.set_postfix_str("")
+
+    def ended(cell, cell_index):
+        bar.update(cell.cell_type == "code")
+
+    client = _Client(
+        book, show=lambda line: bar.set_postfix_str(line[:90]), timeout=None,
+        kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
+        on_cell_start=started, on_cell_executed=lambda cell, cell_index, **_: ended(cell, cell_index),
+    )
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        bar.close()
+        if error.ename == "StudyError":
+            raise StudyError(error.evalue) from None
+        print(error.traceback, file=sys.stderr)
+        raise StudyError(f"{path.name} failed: {error.ename}: {error.evalue}") from None
+    except DeadKernelError:
+        bar.close()
+        raise StudyError(
+            f"{path.name}: its kernel died, most likely for want of memory: "
+            "try a smaller batch_size or size with --set"
+        ) from None
+
+
+def _say_where(study: Study) -> None:
+    """Ends a run: where its results are, and Table 2."""
+    table = pd.read_csv(study.figures / "table_2.csv")
+    print(f"\nTables and Figures are in {study.figures}, the executed notebooks in "
+          f"{study.out / 'data' / 'notebooks'}.\n")
+    print(f"Table 2. {study.caption()}.\n")
+    print(table.to_string(index=False, na_rep="–", max_colwidth=60))
