@@ -1,0 +1,154 @@
+"""Tables 1 and 2 of the paper, from what was run, as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from pneumo_keras.dataset.files import write_csv, write_whole
+from pneumo_keras.evaluation.scores import summary
+from pneumo_keras.training.networks import NETWORKS
+
+# Table 2 as printed, for comparison only: no n, no spread, no definition of the average.
+PUBLISHED = {
+    "DeepLabV3": {"accuracy": 0.844, "iou": 0.81},
+    "SegNet": {"accuracy": 0.81, "iou": 0.70},
+}
+PAPER = "as the paper prints it"
+_LOSS_NAMES = {
+    "binary_crossentropy": "Binary cross-entropy",
+    "hybrid_published": "unet3p_hybrid_loss (as published)",
+    "hybrid_corrected": "unet3p_hybrid_loss (corrected)",
+    "crossentropy_dice": "Binary cross-entropy + soft Dice",
+}
+_BACKBONE_NAMES = {
+    "resnet50": "ResNet50", "resnet101": "ResNet101", "mobilenet_v2": "MobileNetV2",
+    "xception": "Xception",
+}
+
+
+def parameter_table(runs: dict[str, dict]) -> pd.DataFrame:
+    """Table 1: the parameters of both networks, from the runs themselves.
+
+    The paper's rows first, then those it leaves out.
+
+    Args:
+        runs: `run.json` of each network, keyed `segnet` and `deeplabv3`.
+
+    Returns:
+        One row a parameter, one column a network, all text.
+    """
+    columns = {NETWORKS[network]: _parameters(network, run) for network, run in runs.items()}
+    return pd.DataFrame(columns).rename_axis("Parameter").reset_index()
+
+
+def _parameters(network: str, run: dict) -> dict[str, str]:
+    recipe = run["recipe"]
+    decay = "L2 on kernels" if recipe["optimizer"] == "adam" else "decoupled"
+    rates = ", ".join(map(str, recipe["atrous_rates"]))
+    if network == "segnet":
+        encoder, pyramid = "VGG16: 13 convolutions in 5 blocks with max pooling", "none"
+        decoder = "Mirrors the encoder, unpooling by its indices"
+        dropout = "after the 3 deepest blocks each way"
+    else:
+        encoder = (
+            f"{_BACKBONE_NAMES[recipe['backbone']]} with atrous convolutions, "
+            f"output stride {recipe['output_stride']}"
+        )
+        pyramid = f"ASPP, rates {rates}, and image pooling"
+        decoder = "DeepLabV3+ decoder" if recipe["decoder"] else "Bilinear upsampling of the logits"
+        dropout = "after the ASPP projection"
+    rate = f"{recipe['learning_rate']:g}, {recipe['schedule']}"
+    if recipe["frozen_epochs"] and not run["weights"].startswith("random"):
+        rate += (
+            f"; first {recipe['frozen_epochs']} epochs {recipe['frozen_learning_rate']:g}, "
+            "pretrained layers frozen"
+        )
+    return {
+        "Encoder": encoder,
+        "Decoder": decoder,
+        "Activation function": "ReLU; sigmoid output",
+        "Loss function": _LOSS_NAMES[recipe[f"{network}_loss"]],
+        "Optimizer": {"adam": "Adam", "adamw": "AdamW"}[recipe["optimizer"]],
+        "Learning rate": rate,
+        "Atrous spatial pyramid": pyramid,
+        "Dropout": f"{recipe['dropout']:g} {dropout}",
+        "Batch size": str(recipe["batch_size"]),
+        "Weight decay": f"{recipe['weight_decay']:g} ({decay})",
+        "Film size": f"{recipe['size']}×{recipe['size']}",
+        "Width": f"{recipe['width']:g}",
+        "Parameters": f"{run['parameters']:,}",
+        "Initial weights": run["weights"],
+        "Augmentation": "yes" if recipe["augment"] else "none",
+        "Epochs run": f"{run['epochs_run']} (best: {run['best_epoch']})",
+        "Threshold": f"{run['threshold']:g}",
+        "Outcome": _outcome(run),
+    }
+
+
+def _outcome(run: dict) -> str:
+    if run["diverged"]:
+        return "diverged: loss not a number"
+    return "collapsed: constant prediction" if run["collapsed"] else "trained"
+
+
+def result_table(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Table 2: accuracy and IoU on the test films, with trivial baselines and the paper's values.
+
+    Args:
+        counts: tp, fp, fn, tn of each test film, keyed by what predicted them, in the order of
+            the rows.
+
+    Returns:
+        One row a predictor and two for the paper; accuracy and IoU are pooled over all pixels
+        (equations 1 and 2), IoU and Dice per film are means over films with the target.
+
+    Example:
+        >>> one = pd.DataFrame({"tp": [1], "fp": [1], "fn": [2], "tn": [4]})
+        >>> table = result_table({"SegNet": one})
+        >>> table.loc[0, ["Test accuracy", "Test IoU"]].tolist()
+        [0.625, 0.25]
+    """
+    rows = []
+    for name, of_films in counts.items():
+        scores = summary(of_films)
+        rows.append({
+            "Architecture": name,
+            "Test accuracy": scores["accuracy"],
+            "Test IoU": scores["iou"],
+            "IoU per film": scores["film_iou"],
+            "Dice per film": scores["film_dice"],
+            "Films": scores["films"],
+            "With target": scores["films_with_target"],
+            "Missed": scores["missed"],
+            "Falsely marked": scores["falsely_marked"],
+        })
+    rows += [
+        {"Architecture": f"{name}, {PAPER}", "Test accuracy": value["accuracy"],
+         "Test IoU": value["iou"]}
+        for name, value in PUBLISHED.items()
+    ]
+    table = pd.DataFrame(rows)
+    whole = ["Films", "With target", "Missed", "Falsely marked"]
+    return table.astype({column: "Int64" for column in whole}).round(3)
+
+
+def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> None:
+    """Writes a table as `<name>.csv`, `.md` and `.tex`, caption included in the last two.
+
+    Args:
+        table: as it is to be read.
+        name: file name without suffix.
+        caption: what it shows, and the data, n and recipe it was made from.
+        folder: where to.
+    """
+    write_csv(folder / f"{name}.csv", table)
+    text = table.astype(object).where(table.notna(), "–")
+    markdown = f"**{caption}**\n\n{text.to_markdown(index=False)}\n"
+    write_whole(folder / f"{name}.md", markdown.encode())
+    escaped = caption.replace("_", r"\_").replace("%", r"\%")
+    latex = text.style.hide(axis="index").format(precision=3, escape="latex").to_latex(
+        caption=escaped, label=f"tab:{name}", hrules=True, position="htbp",
+    )
+    write_whole(folder / f"{name}.tex", latex.encode())
