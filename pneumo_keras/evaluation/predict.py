@@ -108,7 +108,7 @@ def load_segmenter(path: Path) -> Segmenter:
         raise StudyError(f"{path}: no such model; notebooks 03 and 04 make data/models/*/best.keras")
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a broken or foreign file makes Keras raise
+    except Exception as error:  # noqa: BLE001 (a broken or foreign file raises almost anything)
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StudyError(f"{path}: not a model that can be loaded ({first_line})") from None
     # A model that was never built has no shapes.

@@ -137,15 +137,16 @@ def baseline_predictions(training_masks: np.ndarray, films: int) -> dict[str, np
         [[[True, True, False]]]
     """
     mean = training_masks.mean(axis=0, dtype=float)
-    shares = np.unique(mean[mean > 0]) if mean.any() else np.ones(1)
+    shares = np.unique(mean[mean > 0])
     # Over all films together, the overlap of a fixed mask is the sum of the mean mask below it.
     ious = [
         mean[mean >= share].sum() / (mean.sum() + (1 - mean[mean >= share]).sum())
         for share in shares
     ]
+    fixed = mean >= shares[int(np.argmax(ious))] if ious else mean > 0
     shape = (films, *mean.shape)
     return {
         "nothing": np.zeros(shape, bool),
         "everything": np.ones(shape, bool),
-        "mean training mask": np.broadcast_to(mean >= shares[int(np.argmax(ious))], shape),
+        "mean training mask": np.broadcast_to(fixed, shape),
     }

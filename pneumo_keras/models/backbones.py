@@ -10,9 +10,12 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 
 import keras
 from keras import layers
+
+from pneumo_keras.models.layers import AtrousConv2D, BatchNormalization
 
 BATCH_NORM_MOMENTUM = 0.9
 # Rates of the three units of the last block, times its base rate (Chen et al., section 3.2).
@@ -71,8 +74,10 @@ def pretrained(build: Callable[..., keras.Model], weights: str | None, **kwargs)
     try:
         return build(include_top=False, weights=weights, **kwargs)
     except Exception as error:
-        # keras.utils.get_file raises a bare Exception, whatever kept it from the network.
-        if weights == "imagenet" and "URL fetch failure" in str(error):
+        # keras.utils.get_file raises a bare Exception, whatever kept it from the network; what
+        # breaks a download off later comes through as it is.
+        broken_off = isinstance(error, (ConnectionError, TimeoutError, HTTPException))
+        if weights == "imagenet" and (broken_off or "URL fetch failure" in str(error)):
             raise WeightsUnavailable(f"ImageNet weights cannot be downloaded: {error}") from error
         raise
 
@@ -127,7 +132,9 @@ def atrous_backbone(
         _shrink(config, width)
         _regularise(config, l2)
         if isinstance(layer, layers.BatchNormalization):
-            config["momentum"] = BATCH_NORM_MOMENTUM
+            return BatchNormalization.from_config({**config, "momentum": BATCH_NORM_MOMENTUM})
+        if type(layer) is layers.Conv2D and max(_pair(config["dilation_rate"])) > 1:
+            return AtrousConv2D.from_config(config)
         return layer.__class__.from_config(config)
 
     atrous = keras.models.clone_model(original, clone_function=changed)

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from pneumo_keras.models.backbones import BACKBONES, BATCH_NORM_MOMENTUM, atrous_backbone
-from pneumo_keras.models.layers import FilmScaling, film_input
+from pneumo_keras.models.layers import AtrousConv2D, BatchNormalization, FilmScaling, film_input
 
 PYRAMID_FILTERS = 256
 # DeepLabV3+ only: few channels of the shallow features, so that they do not drown the deep ones.
@@ -111,13 +111,12 @@ def _image_pooling(x, filters: int, l2: float):
 
 
 def _convolution(x, filters: int, kernel: int, l2: float, name: str, rate: int = 1):
-    x = layers.Conv2D(
+    convolution = AtrousConv2D if rate > 1 else layers.Conv2D
+    x = convolution(
         filters, kernel, padding="same", dilation_rate=rate, use_bias=False,
         kernel_initializer="he_normal", kernel_regularizer=_l2(l2), name=name,
     )(x)
-    x = layers.BatchNormalization(
-        momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_bn"
-    )(x)
+    x = BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -114,6 +114,60 @@ class MaxUnpooling2D(keras.layers.Layer):
         return keras.KerasTensor((batch, 2 * height, 2 * width, channels), self.compute_dtype)
 
 
+@keras.saving.register_keras_serializable(PACKAGE)
+class AtrousConv2D(keras.layers.Conv2D):
+    """A 3x3 convolution that leaves out the taps which no feature of the map ever meets.
+
+    Where the rate is not below the side of the features, only the centre tap meets any: the
+    result is that of a 1x1 convolution, at a ninth of the work. Weights and results are those of
+    `keras.layers.Conv2D`, whose taps beyond the border multiply padding.
+
+    Example:
+        >>> layer = AtrousConv2D(1, 3, padding="same", dilation_rate=4, kernel_initializer="ones")
+        >>> float(keras.ops.sum(layer(keras.ops.ones((1, 4, 4, 1)))))
+        16.0
+    """
+
+    def call(self, features):
+        if min(self.dilation_rate) < max(features.shape[1:3]):
+            return super().call(features)
+        outputs = ops.conv(features, self.kernel[1:2, 1:2], padding="same")
+        outputs = outputs + self.bias if self.use_bias else outputs
+        return self.activation(outputs)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's own BatchNormalization, trained in one pass over the features on TensorFlow.
+
+    Keras computes moments and normalisation as separate passes, which on a CPU take as long as
+    the convolution before them; TensorFlow's fused operation takes a third of that. Arguments,
+    weights, results and, on other backends, the code are Keras's. Channels come last.
+
+    Example:
+        >>> layer = BatchNormalization(momentum=0.9)
+        >>> normalised = layer(keras.ops.array([[[[1.0]], [[3.0]]]]), training=True)
+        >>> [round(float(value), 3) for value in keras.ops.reshape(normalised, (2,))]
+        [-1.0, 1.0]
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if keras.backend.backend() != "tensorflow" or not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs, scale=self.gamma.value, offset=self.beta.value, mean=[], variance=[],
+            epsilon=self.epsilon, is_training=True,
+        )
+        # The operation divides by n - 1, Keras by n.
+        pixels = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
+        variance = variance * (pixels - 1) / pixels
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+        return outputs
+
+
 def film_input(size: int, multiple: int, network: str) -> keras.KerasTensor:
     """The input of a network: films of any channel count, values 0..255.
 

@@ -10,6 +10,7 @@ from keras import layers
 
 from pneumo_keras.models.backbones import BATCH_NORM_MOMENTUM, pretrained
 from pneumo_keras.models.layers import (
+    BatchNormalization,
     FilmScaling,
     MaxPoolingWithIndices2D,
     MaxUnpooling2D,
@@ -110,7 +111,7 @@ def _convolution(x, filters: int, l2: float, name: str):
         filters, 3, padding="same", kernel_initializer="he_normal",
         kernel_regularizer=_l2(l2), name=name,
     )(x)
-    x = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
+    x = BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
