@@ -1,0 +1,262 @@
+"""The split: who is on which side, and what is refused."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pneumo_keras.dataset.splits import crossing_patients, read_or_split, split_films
+from pneumo_keras.errors import StudyError
+
+
+@st.composite
+def studies(draw):
+    """Films of 20 to 60 patients in up to three groups, with 1 to 6 films a patient."""
+    patients = draw(
+        st.lists(
+            st.tuples(st.integers(1, 6), st.sampled_from(["bacteria", "virus", "normal"])),
+            min_size=20,
+            max_size=60,
+        )
+    )
+    rows = [
+        {
+            "name": f"p{number}_{film}",
+            "patient": str(number),
+            "group": group,
+            "target_share": 0.0 if group == "normal" else 0.1,
+        }
+        for number, (films, group) in enumerate(patients)
+        for film in range(films)
+    ]
+    return pd.DataFrame(rows)
+
+
+def films(patients=40, each=3):
+    names = [f"film{number:03d}" for number in range(patients * each)]
+    return pd.DataFrame(
+        {
+            "name": names,
+            "patient": [str(number // each) for number in range(len(names))],
+            "group": "virus",
+            "target_share": 0.1,
+        }
+    )
+
+
+def shares(split):
+    counts = split.value_counts()
+    test = counts["test"] / len(split)
+    return test, counts["validation"] / (len(split) - counts["test"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(studies(), st.integers(0, 5))
+def test_no_patient_is_on_both_sides_and_every_film_on_one(index, seed):
+    split = split_films(index, "patient", seed=seed)
+    assert sorted(split.index) == sorted(index["name"]) and split.index.is_unique
+    assert set(split) == {"train", "validation", "test"}
+    parts = index.groupby("patient")["name"].agg(lambda names: split[names].nunique())
+    assert (parts == 1).all()
+    assert crossing_patients(split, index).empty
+
+
+@settings(max_examples=40, deadline=None)
+@given(studies(), st.integers(0, 5), st.sampled_from(["patient", "image"]))
+def test_shares_are_met_within_the_films_of_one_patient_a_stratum(index, seed, split_by):
+    """Groups are whole, so that each stratum may be off by its largest patient."""
+    split = split_films(index, split_by, seed=seed)
+    sizes = index["patient"].value_counts() if split_by == "patient" else pd.Series([1])
+    slack = sizes.max() * index["group"].nunique()
+    tested = (split == "test").sum()
+    assert abs(tested - 0.25 * len(split)) <= slack
+    validated = (split == "validation").sum()
+    assert abs(validated - 0.2 * (len(split) - tested)) <= slack
+
+
+@settings(max_examples=20, deadline=None)
+@given(studies(), st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(index, random):
+    shuffled = index.sample(frac=1, random_state=random.randrange(1000))
+    pd.testing.assert_series_equal(split_films(index), split_films(shuffled))
+
+
+def test_even_groups_are_split_to_the_film():
+    split = split_films(films(patients=40, each=3))
+    assert split.value_counts().to_dict() == {"train": 72, "test": 30, "validation": 18}
+
+
+def test_groups_and_findings_are_spread_over_the_parts():
+    index = films(patients=80, each=1)
+    index["group"] = ["bacteria", "virus", "virus", "normal"] * 20
+    index["target_share"] = np.where(index["group"] == "normal", 0, 0.1)
+    tested = split_films(index)[lambda split: split == "test"].index
+    assert index.set_index("name").loc[tested, "group"].value_counts().to_dict() == {
+        "virus": 10,
+        "bacteria": 5,
+        "normal": 5,
+    }
+
+
+def test_another_seed_is_another_split():
+    index = films()
+    assert not split_films(index, seed=1).equals(split_films(index, seed=2))
+
+
+@pytest.mark.parametrize(
+    ("test_share", "validation_share"),
+    [(0.25, 0.2), (0.5, 0.1), (0.3, 0.33), (0.01, 0.02), (0.9, 0.5)],
+)
+def test_other_shares(test_share, validation_share):
+    split = split_films(films(200, 1), "patient", test_share, validation_share)
+    assert shares(split) == pytest.approx((test_share, validation_share), abs=0.05)
+    assert set(split) == {"train", "validation", "test"}
+
+
+def test_a_rare_group_does_not_stop_the_split():
+    index = films(40, 1)
+    index.loc[0, "group"] = "fungus"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert split_films(index).value_counts()["test"] == 10
+
+
+@pytest.mark.parametrize(("split_by", "what"), [("patient", "patients"), ("image", "films")])
+def test_too_few_are_refused(split_by, what):
+    with pytest.raises(
+        StudyError, match=f"3 {what} are too few to split 25% off: .* at least 4 {what}"
+    ):
+        split_films(films(3, 1), split_by)
+
+
+# === What an image-level split leaks ===
+
+
+def test_crossing_patients_by_hand():
+    index = pd.DataFrame(
+        {
+            "name": list("abcdefgh"),
+            "patient": ["1", "1", "1", "2", "2", "3", "3", "4"],
+        }
+    )
+    split = pd.Series(
+        {
+            "a": "train",
+            "b": "test",
+            "c": "test",  # 1: two of three films tested on
+            "d": "test",
+            "e": "test",  # 2: all tested on
+            "f": "train",
+            "g": "validation",  # 3: not tested on; train and validation do not count
+            "h": "test",
+        }
+    )
+    assert crossing_patients(split, index).to_dict() == {"1": 2}
+    split["g"] = "test"
+    assert crossing_patients(split, index).to_dict() == {"1": 2, "3": 1}
+
+
+def test_an_image_split_leaks_and_a_patient_split_does_not():
+    index = films(patients=20, each=6)
+    assert len(crossing_patients(split_films(index, "image"), index)) > 10
+    assert crossing_patients(split_films(index, "patient"), index).empty
+
+
+# === The file ===
+
+
+def write(path, split, encoding="utf-8"):
+    path.write_text("name,part\n" + "".join(f"{n},{p}\n" for n, p in split.items()), encoding)
+    return path
+
+
+@pytest.fixture
+def index():
+    return pd.DataFrame(
+        {
+            "name": ["007", "NA", "c", "d", "e", "f"],
+            "patient": ["1", "1", "2", "3", "4", "5"],
+            "group": "virus",
+            "target_share": 0.1,
+        }
+    )
+
+
+@pytest.fixture
+def split():
+    return {
+        "007": "train",
+        "NA": "train",
+        "c": "test",
+        "d": "validation",
+        "e": "test",
+        "f": "train",
+    }
+
+
+def test_a_new_split_is_written_and_read_back(tmp_path):
+    index, path = films(), tmp_path / "new" / "split.csv"
+    first = read_or_split(path, index, "patient", seed=3)
+    assert path.read_text().splitlines()[:2] == ["name,part", f"film000,{first['film000']}"]
+    assert read_or_split(path, index.sample(frac=1, random_state=0), "patient", seed=4).equals(
+        first
+    )
+    assert first.equals(split_films(index, "patient", seed=3))
+
+
+def test_somebody_elses_split_is_kept_to(tmp_path, index, split):
+    path = write(tmp_path / "split.csv", {**split, "not ours": "test"})
+    assert read_or_split(path, index, "patient").to_dict() == split
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path, index, split):
+    path = write(tmp_path / "split.csv", split, "utf-8-sig")
+    assert read_or_split(path, index, "patient").to_dict() == split
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"c": None, "d": None}, r"no row for 2 film\(s\), the first c"),
+        ({"c": "testing"}, "part 'testing' is none of train, validation, test"),
+        ({"c": ""}, "part '' is none of"),
+        ({"c": "train", "e": "train"}, "no test film"),
+        ({"d": "train"}, "no validation film"),
+        ({"007": "test", "NA": "test", "f": "test"}, "no train film"),
+        ({"NA": "test"}, "patient 1 .*split_by=image"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(tmp_path, index, split, changes, message):
+    changed = {name: part for name, part in {**split, **changes}.items() if part is not None}
+    path = write(tmp_path / "split.csv", changed)
+    with pytest.raises(StudyError, match=message) as error:
+        read_or_split(path, index, "patient")
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_an_image_split_may_part_a_patient(tmp_path, index, split):
+    path = write(tmp_path / "split.csv", {**split, "NA": "test"})
+    assert read_or_split(path, index, "image")["NA"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "name, part"),
+        (b"name;part\na;train\n", "name, part"),
+        (b"film,part\na,train\n", "name, part"),
+        (b"name,part\na,train,1\nb,test,2,3\n", "name, part"),
+        (b"\xff\xfe\x00name", "name, part"),
+        (b"name,part\nc,train\nc,test\n", "film c stands twice"),
+    ],
+)
+def test_a_file_that_is_no_split_is_refused(tmp_path, index, content, message):
+    path = tmp_path / "split.csv"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=message) as error:
+        read_or_split(path, index, "patient")
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert path.read_bytes() == content
