@@ -113,6 +113,7 @@ def write_arrays(index: pd.DataFrame, data: Path, masks: Path, folder: Path, siz
             films[row], truths[row] = pair
         films.flush()
         truths.flush()
+        del films, truths  # Windows renames no file that is still mapped
     write_csv(folder / "index.csv", index)
     return load_arrays(folder)
 

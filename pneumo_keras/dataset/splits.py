@@ -72,7 +72,8 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
 
     Raises:
         StudyError: if the file leaves out a film, names an unknown part, has no training or test
-            film, or parts the films of a patient though `split_by` is `"patient"`.
+            film, or parts the films of a patient though `split_by` is `"patient"`; or if a part
+            has no film with the target.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -85,10 +86,12 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
     """
     if not path.exists():
         split = split_films(index, split_by, **settings)
+        _refuse_parts_without_target(path, split, index)
         write_csv(path, split.rename_axis("name").reset_index())
         return split
     split = read_split(path)
     _check(path, split, index, split_by)
+    _refuse_parts_without_target(path, split, index)
     return split[sorted(index["name"])]
 
 
@@ -157,6 +160,16 @@ def _folds(share: float) -> tuple[int, int]:
         if abs(taken / folds - share) < 0.005:
             break
     return folds, taken
+
+
+def _refuse_parts_without_target(path: Path, split: pd.Series, index: pd.DataFrame) -> None:
+    marked = set(index["name"].map(split)[index["target_share"] > 0])
+    for part in PARTS:
+        if part not in marked:
+            raise StudyError(
+                f"{path}: the target is marked on no {part} film: annotate more films, or draw "
+                "another split with another seed"
+            )
 
 
 def _check(path: Path, split: pd.Series, index: pd.DataFrame, split_by: str) -> None:

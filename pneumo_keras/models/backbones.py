@@ -94,8 +94,9 @@ def atrous_backbone(
     """A backbone whose features are no smaller than the film divided by the output stride.
 
     Every stride beyond `output_stride` becomes 1, and the convolutions behind it are dilated by
-    what was saved, so that each still sees what it was trained to see. ResNets also get the
-    multi-grid (1, 2, 4) in their last block.
+    what was saved, so that each still sees what it was trained to see (but for Xception's
+    poolings, which cannot be dilated). ResNets also get the multi-grid (1, 2, 4) in their last
+    block.
 
     Args:
         name: a key of `BACKBONES`.

@@ -62,7 +62,8 @@ class StopOnNaN(keras.callbacks.Callback):
         if not self.diverged and not math.isfinite((logs or {}).get("loss", 0.0)):
             self.diverged = True
             self.model.stop_training = True
+            kept = "the best epoch before it is kept" if self.epoch else "nothing was learnt"
             print(
                 f"{self.network}: the loss is not a number in epoch {self.epoch + 1}; training "
-                "stops, the best epoch before it is kept. Try a lower learning_rate.", flush=True,
+                f"stops, {kept}. Try a lower learning_rate.", flush=True,
             )

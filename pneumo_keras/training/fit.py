@@ -110,6 +110,7 @@ def _fit(
     )
     steps = len(rows) // min(recipe.batch_size, len(rows))
     validation = evaluation_batches(arrays, arrays.rows(split, "validation"), recipe.batch_size)
+    frozen = min(recipe.frozen_epochs, recipe.epochs) if built.pretrained else 0
     nan = StopOnNaN(NETWORKS[network])
     callbacks = [
         nan,
@@ -123,9 +124,10 @@ def _fit(
     ]
     if recipe.patience is not None:
         callbacks.append(
-            keras.callbacks.EarlyStopping("val_dice", mode="max", patience=recipe.patience)
+            keras.callbacks.EarlyStopping(
+                "val_dice", mode="max", patience=recipe.patience, start_from_epoch=frozen
+            )
         )
-    frozen = min(recipe.frozen_epochs, recipe.epochs) if built.pretrained else 0
     for first, last in ((0, frozen), (frozen, recipe.epochs)):
         if last > first and not nan.diverged:
             _freeze(built, recipe, standing_still=first < frozen)
