@@ -41,13 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pneumo_keras",
-        description="Segments pneumonia in chest X-rays with SegNet and DeepLabV3, and compares them.",
+        description="Segments pneumonia in chest X-rays with SegNet and with DeepLabV3.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("run", help="execute the five notebooks, in order")
     command.add_argument(
-        "--data", type=Path, metavar="DIR", help="films with LabelMe annotations (default: phantoms)"
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="films with LabelMe annotations (default: phantoms)",
     )
     command.add_argument("--recipe", default="quick", choices=list(RECIPES))
     command.add_argument("--target", default="pneumonia", metavar="LABEL", help="what to segment")
@@ -55,14 +58,24 @@ def _parser() -> argparse.ArgumentParser:
         "--labels", default="pneumonia, lung", metavar="A,B", help="labels that may occur"
     )
     command.add_argument(
-        "--out", default=CLONE, type=Path, metavar="DIR", help="where to write (default: this clone)"
+        "--out",
+        default=CLONE,
+        type=Path,
+        metavar="DIR",
+        help="where to write (default: this clone)",
     )
     command.add_argument(
-        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
         help="change a setting of the recipe; may be repeated",
     )
     command.add_argument(
-        "--skip-bad", action="store_true", help="leave out films that cannot be used, and count them"
+        "--skip-bad",
+        action="store_true",
+        help="leave out films that cannot be used, and count them",
     )
     command.set_defaults(command=run.run)
 

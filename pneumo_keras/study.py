@@ -82,7 +82,9 @@ class Study:
         parts = [self.source, f"target {self.target}"]
         if split is not None:
             n = split.value_counts()
-            parts.append(f"{n['train']} training, {n['validation']} validation, {n['test']} test films")
+            parts.append(
+                f"{n['train']} training, {n['validation']} validation, {n['test']} test films"
+            )
         return ", ".join([*parts, f"recipe {self.recipe.label}"])
 
 
@@ -155,8 +157,12 @@ def _study(data: str, target: str, labels: list[str], recipe: Recipe, out: Path)
     if not target.strip():
         raise StudyError("target is empty: name the label to segment, such as pneumonia")
     return Study(
-        data=folder, target=declared[0], labels=tuple(dict.fromkeys(declared)),
-        recipe=recipe, out=out, source=folder.resolve().name,
+        data=folder,
+        target=declared[0],
+        labels=tuple(dict.fromkeys(declared)),
+        recipe=recipe,
+        out=out,
+        source=folder.resolve().name,
     )
 
 

@@ -19,7 +19,10 @@ SQUARE = Shape("pneumonia", "rectangle", np.array([[8.0, 8.0], [30.0, 30.0]]))
 def command(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "pneumo_keras", *map(str, arguments)],
-        capture_output=True, text=True, env={**os.environ, **environment}, check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
     )
 
 
@@ -138,7 +141,11 @@ def test_annotate_starts_labelme_with_the_labels(tmp_path):
     assert done.returncode == 0, done.stderr
     given = (tmp_path / "bin" / "arguments").read_text()
     assert given.split() == [
-        str(tmp_path / "films"), "--labels", "pneumonia,lung", "--validatelabel", "exact"
+        str(tmp_path / "films"),
+        "--labels",
+        "pneumonia,lung",
+        "--validatelabel",
+        "exact",
     ]
 
 
@@ -167,7 +174,10 @@ def test_the_whole_study_on_a_user_s_own_films(tmp_path):
     refused = pd.read_csv(out / "data" / "masks" / "refused.csv")
     assert refused["annotation"].tolist() == ["broken.json"]
     done = command(
-        "predict", out / "data" / "models" / "deeplabv3", tmp_path / "films", "--out",
+        "predict",
+        out / "data" / "models" / "deeplabv3",
+        tmp_path / "films",
+        "--out",
         tmp_path / "marked",
     )
     assert done.returncode == 0, done.stderr

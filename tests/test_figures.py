@@ -65,10 +65,17 @@ def assert_readable(figure) -> None:
     """No text is cut off at the page, none lies over another."""
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
-    ticks = {tick for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
-             for tick in axis.get_ticklabels(which="both")}
-    texts = [text for text in figure.findobj(Text)
-             if text.get_text().strip() and text not in ticks and text.get_visible()]
+    ticks = {
+        tick
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_ticklabels(which="both")
+    }
+    texts = [
+        text
+        for text in figure.findobj(Text)
+        if text.get_text().strip() and text not in ticks and text.get_visible()
+    ]
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
     page = figure.bbox
     for text, box in boxes:
@@ -81,12 +88,22 @@ def assert_readable(figure) -> None:
 
 
 def test_figure_1_says_size_and_channels_of_every_block(small_segnet):
-    said = {number: text.get_text() for number, text
-            in by_gid(segnet_figure(small_segnet), "size:").items()}
+    said = {
+        number: text.get_text()
+        for number, text in by_gid(segnet_figure(small_segnet), "size:").items()
+    }
     # Worked out by hand: VGG16's channels quartered, films halved at each pooling.
     assert list(said.values()) == [
-        "128×128\n×16", "64×64\n×32", "32×32\n×64", "16×16\n×128", "8×8\n×128",
-        "8×8\n×128", "16×16\n×128→64", "32×32\n×64→32", "64×64\n×32→16", "128×128\n×16",
+        "128×128\n×16",
+        "64×64\n×32",
+        "32×32\n×64",
+        "16×16\n×128",
+        "8×8\n×128",
+        "8×8\n×128",
+        "16×16\n×128→64",
+        "32×32\n×64→32",
+        "64×64\n×32→16",
+        "128×128\n×16",
         "128×128\n×1",
     ]
 
@@ -135,7 +152,9 @@ def test_figure_2_says_where_only_the_centre_tap_meets_a_feature(small_deeplab):
     said = words(deeplabv3_figure(small_deeplab))
     # Features are 16x16: the outer taps of rate 15 still reach from one border to the other.
     assert [text for text in said if "rate" in text and "3×3, " in text] == [
-        "3×3, rate 3", "3×3, rate 15", "3×3, rate 16"
+        "3×3, rate 3",
+        "3×3, rate 15",
+        "3×3, rate 16",
     ]
     assert said.count("centre tap only*") == 1
     assert any(text.startswith("* rate ≥ size") for text in said)
@@ -158,7 +177,8 @@ def test_overlay_colours_right_wrong_and_missed_pixels():
     truth[0, 0] = truth[1, 1] = predicted[0, 0] = predicted[2, 2] = True
     shown = overlay(film, truth, predicted)
     for pixel, colour in (
-        ((0, 0), style.TRUE_POSITIVE), ((2, 2), style.FALSE_POSITIVE),
+        ((0, 0), style.TRUE_POSITIVE),
+        ((2, 2), style.FALSE_POSITIVE),
         ((1, 1), style.FALSE_NEGATIVE),
     ):
         expected = 0.2 * (1 - OPACITY) + np.array(to_rgb(colour)) * OPACITY
@@ -170,7 +190,9 @@ def examples() -> list[Example]:
     """Films of different shapes; the last with nothing to find."""
     made = []
     for name, height, width, dice in (
-        ("a", 40, 60, 0.9), ("b" * 60, 60, 40, 0.5), ("c", 50, 50, None)
+        ("a", 40, 60, 0.9),
+        ("b" * 60, 60, 40, 0.5),
+        ("c", 50, 50, None),
     ):
         truth = np.zeros((height, width), bool)
         truth[10:20, 5:30] = dice is not None
@@ -188,9 +210,7 @@ def test_segmentations_keep_the_shape_of_each_film():
 
 # SegNet: 2+0 right of 2+1+1 in the union, 16 pixels; nothing to find on the third film.
 COUNTS = {
-    "SegNet": pd.DataFrame(
-        {"tp": [2, 0, 0], "fp": [1, 0, 2], "fn": [0, 1, 0], "tn": [1, 3, 6]}
-    ),
+    "SegNet": pd.DataFrame({"tp": [2, 0, 0], "fp": [1, 0, 2], "fn": [0, 1, 0], "tn": [1, 3, 6]}),
     "nothing": pd.DataFrame({"tp": [0] * 3, "fp": [0] * 3, "fn": [2, 1, 0], "tn": [2, 3, 8]}),
 }
 
@@ -229,22 +249,37 @@ def test_history_marks_the_best_epoch_and_shows_the_terms():
     assert len(figure.axes) == 3
     assert by_gid(figure, "val_jaccard")[""].get_ydata().tolist() == [0.9, 0.4, 0.5]
     assert all(line.get_xdata() == [2, 2] for line in by_gid(figure, "best").values())
-    assert len(history_figure(history.drop(columns=["focal", "ssim", "jaccard"] + [
-        "val_focal", "val_ssim", "val_jaccard"]), 2, "SegNet", DATA).axes) == 2
+    assert (
+        len(
+            history_figure(
+                history.drop(
+                    columns=["focal", "ssim", "jaccard"] + ["val_focal", "val_ssim", "val_jaccard"]
+                ),
+                2,
+                "SegNet",
+                DATA,
+            ).axes
+        )
+        == 2
+    )
 
 
 def measured_figures() -> dict:
     mask = examples()[0].truth
     film = np.zeros(mask.shape, np.uint8)
-    index = pd.DataFrame({"group": ["a", "b"], "target_share": [0, 0.1],
-                          "target_share_in_lung": [0, 0.3]})
-    history = pd.DataFrame({name: [0.5, 0.4] for name in (
-        "loss", "val_loss", "dice", "val_dice", "iou", "val_iou")})
+    index = pd.DataFrame(
+        {"group": ["a", "b"], "target_share": [0, 0.1], "target_share_in_lung": [0, 0.3]}
+    )
+    history = pd.DataFrame(
+        {name: [0.5, 0.4] for name in ("loss", "val_loss", "dice", "val_dice", "iou", "val_iou")}
+    )
     return {
         "segmentation": lambda data: segmentation_figure(examples(), "SegNet", data),
         "annotation": lambda data: annotation_figure(
             [("normal", film, {}), ("x", film, {"lung": mask, "pneumonia": mask})],
-            "pneumonia", data),
+            "pneumonia",
+            data,
+        ),
         "augmentation": lambda data: augmentation_figure([[(film, mask)] * 3], data),
         "accuracy": lambda data: accuracy_figure(COUNTS, {"SegNet": 0.81}, data),
         "iou": lambda data: iou_figure(COUNTS, {"SegNet": 0.7}, data),
@@ -265,9 +300,11 @@ def test_every_measured_figure_says_its_data_and_is_readable(name, data):
 
 
 def test_architectures_and_flow_charts_are_readable(small_segnet, small_deeplab):
-    for figure in (segnet_figure(small_segnet), deeplabv3_figure(small_deeplab),
-                   *(chart(recipe) for chart in (figure_3, figure_4)
-                     for recipe in (QUICK, PAPER, TUNED))):
+    for figure in (
+        segnet_figure(small_segnet),
+        deeplabv3_figure(small_deeplab),
+        *(chart(recipe) for chart in (figure_3, figure_4) for recipe in (QUICK, PAPER, TUNED)),
+    ):
         assert_readable(figure)
 
 

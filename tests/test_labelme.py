@@ -99,16 +99,10 @@ def test_mask_is_pasted_at_its_box_rounded_and_clipped():
     assert np.array_equal(np.argwhere(cut), [[59, 1]])  # labelme 6 would wrap to the other side
 
 
-@given(
-    st.lists(
-        st.tuples(*[st.floats(-30, 90, allow_nan=False)] * 2), min_size=3, max_size=9
-    )
-)
+@given(st.lists(st.tuples(*[st.floats(-30, 90, allow_nan=False)] * 2), min_size=3, max_size=9))
 @settings(max_examples=60, deadline=None)
 def test_linestrip_is_closed_and_filled(points):
-    assert np.array_equal(
-        painted(shape("linestrip", points)), painted(shape("polygon", points))
-    )
+    assert np.array_equal(painted(shape("linestrip", points)), painted(shape("polygon", points)))
 
 
 # --- Labels, overlaps, holes.
@@ -283,8 +277,10 @@ def mutations(value):
     """The value as it should be, or anything at all."""
     anything = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["label", "points", "mask"]), inner, max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["label", "points", "mask"]), inner, max_size=3)
+        ),
         max_leaves=6,
     )
     return st.one_of(value, value, value, anything)

@@ -43,7 +43,9 @@ def annotate(options: Namespace) -> None:
         [program, str(folder), "--labels", labels, "--validatelabel", "exact"], check=False
     )
     if done.returncode:
-        raise StudyError(f"labelme ended with status {done.returncode}: start it by hand to see why")
+        raise StudyError(
+            f"labelme ended with status {done.returncode}: start it by hand to see why"
+        )
 
 
 def _labelme() -> str | None:

@@ -41,8 +41,11 @@ def predict(options: Namespace) -> None:
         name = names[path]
         write_marked(film, mask, name, out)
         write_annotation(
-            out / f"{name}.json", os.path.relpath(path, out).replace(os.sep, "/"),
-            segmenter.outlines(mask), *film.shape, overwrite=options.overwrite,
+            out / f"{name}.json",
+            os.path.relpath(path, out).replace(os.sep, "/"),
+            segmenter.outlines(mask),
+            *film.shape,
+            overwrite=options.overwrite,
         )
         shares[path] = mask.mean()
     for path, share in shares.items():

@@ -77,7 +77,8 @@ def _keep(book: nbformat.NotebookNode, path: Path) -> None:
 def _inject(book: nbformat.NotebookNode, parameters: dict) -> None:
     """Puts the parameters of this run behind the cell of the default ones."""
     tagged = [
-        number for number, cell in enumerate(book.cells)
+        number
+        for number, cell in enumerate(book.cells)
         if "parameters" in cell.metadata.get("tags", [])
     ]
     source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
@@ -102,7 +103,8 @@ class _Client(NotebookClient):
 
 def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
     numbers = {
-        position: number for number, position in enumerate(
+        position: number
+        for number, position in enumerate(
             (p for p, cell in enumerate(book.cells) if cell.cell_type == "code"), start=1
         )
     }
@@ -116,9 +118,13 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
         bar.update(cell.cell_type == "code")
 
     client = _Client(
-        book, show=lambda line: bar.set_postfix_str(line[:90]), timeout=None,
-        kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
-        on_cell_start=started, on_cell_executed=lambda cell, cell_index, **_: ended(cell, cell_index),
+        book,
+        show=lambda line: bar.set_postfix_str(line[:90]),
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        on_cell_start=started,
+        on_cell_executed=lambda cell, cell_index, **_: ended(cell, cell_index),
     )
     try:
         client.execute()
@@ -139,7 +145,9 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
 def _say_where(study: Study) -> None:
     """Ends a run: where its results are, and Table 2."""
     table = pd.read_csv(study.figures / "table_2.csv")
-    print(f"\nTables and Figures are in {study.figures}, the executed notebooks in "
-          f"{study.out / 'data' / 'notebooks'}.\n")
+    print(
+        f"\nTables and Figures are in {study.figures}, the executed notebooks in "
+        f"{study.out / 'data' / 'notebooks'}.\n"
+    )
     print(f"Table 2. {study.caption()}.\n")
     print(table.to_string(index=False, na_rep="–", max_colwidth=60))

@@ -104,8 +104,11 @@ def write_arrays(index: pd.DataFrame, data: Path, masks: Path, folder: Path, siz
             )
         return resize_film(film, size), resize_mask(mask, size)
 
-    with written_whole(folder / "films.npy") as films_path, \
-            written_whole(folder / "masks.npy") as masks_path, ThreadPoolExecutor() as pool:
+    with (
+        written_whole(folder / "films.npy") as films_path,
+        written_whole(folder / "masks.npy") as masks_path,
+        ThreadPoolExecutor() as pool,
+    ):
         films = np.lib.format.open_memmap(films_path, "w+", np.uint8, shape)
         truths = np.lib.format.open_memmap(masks_path, "w+", np.uint8, shape)
         pairs = pool.map(resized, index.itertuples())

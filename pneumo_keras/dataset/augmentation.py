@@ -40,7 +40,9 @@ def augment(
     side = film.shape[0]
     centre = (side - 1) / 2
     move = cv2.getRotationMatrix2D(
-        (centre, centre), random.uniform(-ROTATION, ROTATION), random.uniform(1 - SCALING, 1 + SCALING)
+        (centre, centre),
+        random.uniform(-ROTATION, ROTATION),
+        random.uniform(1 - SCALING, 1 + SCALING),
     )
     move[:, 2] += random.uniform(-SHIFT, SHIFT, 2) * side
     moved = cv2.warpAffine(

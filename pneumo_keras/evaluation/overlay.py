@@ -27,8 +27,6 @@ def overlay(film: np.ndarray, mask: np.ndarray) -> np.ndarray:
     grey = np.repeat(film[..., None], 3, axis=2)
     tinted = ((1 - OPACITY) * grey + OPACITY * np.array(MARK)).astype(np.uint8)
     picture = np.where(mask[..., None], tinted, grey)
-    contours, _ = cv2.findContours(
-        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(film.shape) / 400))
     return cv2.drawContours(np.ascontiguousarray(picture), contours, -1, MARK, thickness)

@@ -73,7 +73,8 @@ class Segmenter:
         polygons = [cv2.approxPolyDP(contour, pixel / 2, closed=True)[:, 0] for contour in large]
         return [
             Shape(self.target, "polygon", polygon.astype(float))
-            for polygon in polygons if len(polygon) >= 3
+            for polygon in polygons
+            if len(polygon) >= 3
         ]
 
 
@@ -105,7 +106,9 @@ def load_segmenter(path: Path) -> Segmenter:
     path = Path(path)
     path = path / "best.keras" if path.is_dir() else path
     if not path.is_file():
-        raise StudyError(f"{path}: no such model; notebooks 03 and 04 make data/models/*/best.keras")
+        raise StudyError(
+            f"{path}: no such model; notebooks 03 and 04 make data/models/*/best.keras"
+        )
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 (a broken or foreign file raises almost anything)
@@ -114,7 +117,9 @@ def load_segmenter(path: Path) -> Segmenter:
     # A model that was never built has no shapes.
     shapes = [getattr(model, name, None) for name in ("input_shape", "output_shape")]
     if not _films_to_masks(*shapes):
-        raise StudyError(f"{path}: a model from {shapes[0]} to {shapes[1]}, not from films to masks")
+        raise StudyError(
+            f"{path}: a model from {shapes[0]} to {shapes[1]}, not from films to masks"
+        )
     run_path = path.with_name("run.json")
     try:
         run = json.loads(run_path.read_text("utf-8")) if run_path.is_file() else {}

@@ -36,11 +36,15 @@ def count_pixels(truth: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
         [{'tp': 1, 'fp': 1, 'fn': 1, 'tn': 1}]
     """
     if truth.shape != predicted.shape or len(truth) == 0:
-        raise ValueError(f"truth and prediction need one shape, not {truth.shape} and {predicted.shape}")
+        raise ValueError(
+            f"truth and prediction need one shape, not {truth.shape} and {predicted.shape}"
+        )
     truth, predicted = truth.astype(bool), predicted.astype(bool)
     pairs = {
-        "tp": truth & predicted, "fp": ~truth & predicted,
-        "fn": truth & ~predicted, "tn": ~truth & ~predicted,
+        "tp": truth & predicted,
+        "fp": ~truth & predicted,
+        "fn": truth & ~predicted,
+        "tn": ~truth & ~predicted,
     }
     return pd.DataFrame({name: pixels.sum(axis=(1, 2)) for name, pixels in pairs.items()})
 
@@ -60,9 +64,9 @@ def film_scores(counts: pd.DataFrame) -> pd.DataFrame:
     target = counts["tp"] + counts["fn"] > 0
     scores["accuracy"] = (counts["tp"] + counts["tn"]) / counts.sum(axis=1)
     scores["iou"] = (counts["tp"] / (counts["tp"] + counts["fp"] + counts["fn"])).where(target)
-    scores["dice"] = (
-        2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
-    ).where(target)
+    scores["dice"] = (2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])).where(
+        target
+    )
     return scores
 
 

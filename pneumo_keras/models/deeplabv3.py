@@ -93,8 +93,11 @@ def deeplab_v3(
         x = _convolution(x, filters, 3, l2, "decoder_conv1")
         x = _convolution(x, filters, 3, l2, "decoder_conv2")
     x = layers.Conv2D(
-        1, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        kernel_regularizer=_l2(l2), name="head",
+        1,
+        1,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        kernel_regularizer=_l2(l2),
+        name="head",
     )(x)
     # Bilinear, of the logits: half-pixel centred in Keras 3, so no shift has to be undone.
     x = layers.Resizing(size, size, name="upsampling")(x)
@@ -113,8 +116,14 @@ def _image_pooling(x, filters: int, l2: float):
 def _convolution(x, filters: int, kernel: int, l2: float, name: str, rate: int = 1):
     convolution = AtrousConv2D if rate > 1 else layers.Conv2D
     x = convolution(
-        filters, kernel, padding="same", dilation_rate=rate, use_bias=False,
-        kernel_initializer="he_normal", kernel_regularizer=_l2(l2), name=name,
+        filters,
+        kernel,
+        padding="same",
+        dilation_rate=rate,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        kernel_regularizer=_l2(l2),
+        name=name,
     )(x)
     x = BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=1e-5, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

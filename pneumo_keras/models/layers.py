@@ -157,8 +157,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         import tensorflow as tf
 
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs, scale=self.gamma.value, offset=self.beta.value, mean=[], variance=[],
-            epsilon=self.epsilon, is_training=True,
+            x=inputs,
+            scale=self.gamma.value,
+            offset=self.beta.value,
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+            is_training=True,
         )
         # The operation divides by n - 1, Keras by n.
         pixels = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
@@ -184,5 +189,7 @@ def film_input(size: int, multiple: int, network: str) -> keras.KerasTensor:
         (None, 64, 64, None)
     """
     if size < multiple or size % multiple:
-        raise ValueError(f"{network} takes films whose side is a multiple of {multiple}; got {size}")
+        raise ValueError(
+            f"{network} takes films whose side is a multiple of {multiple}; got {size}"
+        )
     return keras.Input((size, size, None), name="film")

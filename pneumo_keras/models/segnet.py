@@ -101,15 +101,20 @@ def encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
         13
     """
     return [
-        layer for layer in model.layers
+        layer
+        for layer in model.layers
         if layer.name.startswith("block") and isinstance(layer, layers.Conv2D)
     ]
 
 
 def _convolution(x, filters: int, l2: float, name: str):
     x = layers.Conv2D(
-        filters, 3, padding="same", kernel_initializer="he_normal",
-        kernel_regularizer=_l2(l2), name=name,
+        filters,
+        3,
+        padding="same",
+        kernel_initializer="he_normal",
+        kernel_regularizer=_l2(l2),
+        name=name,
     )(x)
     x = BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x)

@@ -65,8 +65,13 @@ def segnet_figure(model: keras.Model) -> Figure:
         _draw_halves(axes, blocks, spans)
         _draw_legend(axes, blocks)
         axes.text(
-            PAGE_WIDTH - MARGIN, 0.06, f"{model.count_params():,} parameters",
-            ha="right", va="bottom", fontsize=SMALL, color="#666666",
+            PAGE_WIDTH - MARGIN,
+            0.06,
+            f"{model.count_params():,} parameters",
+            ha="right",
+            va="bottom",
+            fontsize=SMALL,
+            color="#666666",
         )
     return figure
 
@@ -116,7 +121,12 @@ def _draw_blocks(
     slab(axes, edges[0], MIDDLE, THIN, height(size), "#DDDDDD", "film")
     label_y = MIDDLE - TALLEST / 2 - 0.1
     axes.text(
-        edges[0] + THIN / 2, label_y, "film\n", ha="center", va="top", fontsize=SMALL,
+        edges[0] + THIN / 2,
+        label_y,
+        "film\n",
+        ha="center",
+        va="top",
+        fontsize=SMALL,
         linespacing=1.15,
     )
     tops, spans, reach = {}, [], edges[0] + THIN
@@ -133,8 +143,14 @@ def _draw_blocks(
         reach = x + DEPTH_RIGHT * last_height * 0.5
         spans.append((left, x))
         axes.text(
-            (left + x) / 2, label_y, size_label(block), ha="center", va="top", fontsize=SMALL,
-            linespacing=1.15, gid=f"size:{number}",
+            (left + x) / 2,
+            label_y,
+            size_label(block),
+            ha="center",
+            va="top",
+            fontsize=SMALL,
+            linespacing=1.15,
+            gid=f"size:{number}",
         )
     return tops, spans
 
@@ -163,8 +179,14 @@ def _draw_indices(axes: Axes, blocks: list[list[layers.Layer]], tops: dict) -> N
         apex = MIDDLE + TALLEST / 2 + 0.03 + 0.155 * level
         control = (8 * apex - start_y - end_y) / 6
         arrow(
-            axes, (start_x, start_y), (start_x, control), (end_x, control), (end_x, end_y),
-            curved=True, colour=INDICES, gid=f"indices:{pooling.name}:{unpooling.name}",
+            axes,
+            (start_x, start_y),
+            (start_x, control),
+            (end_x, control),
+            (end_x, end_y),
+            curved=True,
+            colour=INDICES,
+            gid=f"indices:{pooling.name}:{unpooling.name}",
         )
 
 
@@ -181,8 +203,13 @@ def _draw_halves(axes: Axes, blocks: list[list[layers.Layer]], spans: list) -> N
             axes, (left, y + 0.05), (left, y), (right, y), (right, y + 0.05), style="-", width=0.6
         )
         axes.text(
-            (left + right) / 2, y - 0.05, f"{name}: {count} convolutions", ha="center", va="top",
-            fontsize=SMALL, fontweight="bold",
+            (left + right) / 2,
+            y - 0.05,
+            f"{name}: {count} convolutions",
+            ha="center",
+            va="top",
+            fontsize=SMALL,
+            fontweight="bold",
         )
 
 
@@ -191,8 +218,14 @@ class _ArrowHandler(HandlerPatch):
 
     def create_artists(self, legend, handle, xdescent, ydescent, width, height, size, transform):
         line = FancyArrowPatch(
-            (-xdescent, height / 2), (width - xdescent, height / 2), arrowstyle="-|>",
-            mutation_scale=6.5, color=INDICES, linewidth=0.7, shrinkA=0, shrinkB=0,
+            (-xdescent, height / 2),
+            (width - xdescent, height / 2),
+            arrowstyle="-|>",
+            mutation_scale=6.5,
+            color=INDICES,
+            linewidth=0.7,
+            shrinkA=0,
+            shrinkB=0,
         )
         line.set_transform(transform)
         return [line]
@@ -212,11 +245,19 @@ def _draw_legend(axes: Axes, blocks: list[list[layers.Layer]]) -> None:
     }
     handles = [
         Patch(facecolor=COLOURS[kind], edgecolor=INK, linewidth=0.5, label=words[kind])
-        for kind in COLOURS if kind in first
+        for kind in COLOURS
+        if kind in first
     ]
     handles.append(FancyArrowPatch((0, 0), (1, 0), label="pooling indices"))
     axes.legend(
-        handles=handles, handler_map={FancyArrowPatch: _ArrowHandler()}, ncols=3,
-        loc="lower left", bbox_to_anchor=(0.0, 0.0), borderaxespad=0.3, columnspacing=1.6,
-        handlelength=1.4, handleheight=0.9, fontsize=SMALL,
+        handles=handles,
+        handler_map={FancyArrowPatch: _ArrowHandler()},
+        ncols=3,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 0.0),
+        borderaxespad=0.3,
+        columnspacing=1.6,
+        handlelength=1.4,
+        handleheight=0.9,
+        fontsize=SMALL,
     )

@@ -39,10 +39,16 @@ def draw_backbone(
     for stage in stages:
         height, width, channels = stage.shape
         mark = "*" if any(centre_only(rate, stage.shape) for rate in stage.rates) else ""
-        columns.append((
-            stage.name, str(stage.units) if stage.name != "stem" else "", f"{height}×{width}",
-            str(channels), str(stage.stride), ", ".join(map(str, stage.rates)) + mark,
-        ))
+        columns.append(
+            (
+                stage.name,
+                str(stage.units) if stage.name != "stem" else "",
+                f"{height}×{width}",
+                str(channels),
+                str(stage.stride),
+                ", ".join(map(str, stage.rates)) + mark,
+            )
+        )
     sides = [size] + [stage.shape[0] for stage in stages]
     reach = None
     for number, side in enumerate(sides):
@@ -69,8 +75,13 @@ def _draw_table(axes: Axes, columns: list[tuple[str, ...]]) -> None:
         axes.text(0.08, y, name, ha="left", va="baseline", fontsize=SMALL, color="#666666")
         for number, column in enumerate(columns):
             axes.text(
-                TABLE + PITCH * (number + 0.5), y, column[row], ha="center", va="baseline",
-                fontsize=SMALL, fontweight="bold" if row == 0 else "normal",
+                TABLE + PITCH * (number + 0.5),
+                y,
+                column[row],
+                ha="center",
+                va="baseline",
+                fontsize=SMALL,
+                fontweight="bold" if row == 0 else "normal",
                 gid=f"{name}:{column[0]}",
             )
     for y in (top + 0.13, top - 0.045, top - 0.155 * len(names) + 0.1):

@@ -67,21 +67,39 @@ def slab(
     left, bottom, end, top = x, middle - height / 2, x + thickness, middle + height / 2
     faces = (
         ([(left, top), (end, top), (end + right, top + up), (left + right, top + up)], 0.35, None),
-        ([(end, bottom), (end, top), (end + right, top + up), (end + right, bottom + up)],
-         -0.18, None),
+        (
+            [(end, bottom), (end, top), (end + right, top + up), (end + right, bottom + up)],
+            -0.18,
+            None,
+        ),
         ([(left, bottom), (end, bottom), (end, top), (left, top)], 0.0, gid),
     )
     for corners, lightness, name in faces:
-        axes.add_patch(Polygon(
-            corners, closed=True, facecolor=tinted(colour, lightness), edgecolor=INK,
-            linewidth=0.35, joinstyle="round", gid=name,
-        ))
+        axes.add_patch(
+            Polygon(
+                corners,
+                closed=True,
+                facecolor=tinted(colour, lightness),
+                edgecolor=INK,
+                linewidth=0.35,
+                joinstyle="round",
+                gid=name,
+            )
+        )
     return (left + end + right) / 2, top + up / 2
 
 
 def box(
-    axes: Axes, x: float, y: float, width: float, height: float, text: str = "", *,
-    colour: str = "#F2F2F2", edge: str = INK, gid: str | None = None,
+    axes: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    text: str = "",
+    *,
+    colour: str = "#F2F2F2",
+    edge: str = INK,
+    gid: str | None = None,
 ) -> None:
     """A rounded box with its text in the middle; the first line is bold where there are more.
 
@@ -96,10 +114,18 @@ def box(
         edge: of the border.
         gid: name in the SVG.
     """
-    axes.add_patch(FancyBboxPatch(
-        (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.05",
-        facecolor=colour, edgecolor=edge, linewidth=LINE, gid=gid,
-    ))
+    axes.add_patch(
+        FancyBboxPatch(
+            (x, y),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.05",
+            facecolor=colour,
+            edgecolor=edge,
+            linewidth=LINE,
+            gid=gid,
+        )
+    )
     lines(axes, x + width / 2, y + height / 2, text)
 
 
@@ -108,9 +134,7 @@ def diamond(axes: Axes, x: float, y: float, width: float, height: float, text: s
     half, middle = width / 2, y + height / 2
     corners = [(x, middle), (x + half, y + height), (x + width, middle), (x + half, y)]
     axes.add_patch(Polygon(corners, closed=True, facecolor="white", edgecolor=INK, linewidth=LINE))
-    axes.text(
-        x + half, middle, text, ha="center", va="center", fontsize=SMALL, linespacing=1.15
-    )
+    axes.text(x + half, middle, text, ha="center", va="center", fontsize=SMALL, linespacing=1.15)
 
 
 def lines(
@@ -121,14 +145,24 @@ def lines(
     for number, part in enumerate(parts):
         heading = number == 0 and len(parts) > 1
         axes.text(
-            x, middle + spacing * ((len(parts) - 1) / 2 - number), part, ha=align,
-            va="center_baseline", fontsize=SMALL, fontweight="bold" if heading else "normal",
+            x,
+            middle + spacing * ((len(parts) - 1) / 2 - number),
+            part,
+            ha=align,
+            va="center_baseline",
+            fontsize=SMALL,
+            fontweight="bold" if heading else "normal",
         )
 
 
 def arrow(
-    axes: Axes, *points: tuple[float, float], curved: bool = False, colour: str = INK,
-    style: str = "-|>", gid: str | None = None, width: float = LINE,
+    axes: Axes,
+    *points: tuple[float, float],
+    curved: bool = False,
+    colour: str = INK,
+    style: str = "-|>",
+    gid: str | None = None,
+    width: float = LINE,
 ) -> None:
     """An arrow through points, straight from one to the next or as one cubic curve.
 
@@ -143,7 +177,16 @@ def arrow(
     """
     step = Path.CURVE4 if curved else Path.LINETO
     route = Path(points, [Path.MOVETO] + [step] * (len(points) - 1))
-    axes.add_patch(FancyArrowPatch(
-        path=route, arrowstyle=style, mutation_scale=6.5, linewidth=width, color=colour,
-        shrinkA=0, shrinkB=0, joinstyle="miter", gid=gid,
-    ))
+    axes.add_patch(
+        FancyArrowPatch(
+            path=route,
+            arrowstyle=style,
+            mutation_scale=6.5,
+            linewidth=width,
+            color=colour,
+            shrinkA=0,
+            shrinkB=0,
+            joinstyle="miter",
+            gid=gid,
+        )
+    )

@@ -25,9 +25,7 @@ GROUP_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#BBBBBB")
 TERMS = {"focal": "focal", "ssim": "SSIM", "jaccard": "Jaccard"}
 
 
-def intensity_figure(
-    films: Sequence[np.ndarray], masks: Sequence[np.ndarray], data: str
-) -> Figure:
+def intensity_figure(films: Sequence[np.ndarray], masks: Sequence[np.ndarray], data: str) -> Figure:
     """How bright marked and unmarked pixels are: two histograms, each of area 1.
 
     Args:
@@ -54,8 +52,13 @@ def intensity_figure(
             share = levels / max(1, levels.sum()) / 2
             highest.append(share[2:-2].max())
             axes.stairs(
-                share, np.arange(0, 257, 2), fill=True, linewidth=1.0, edgecolor=colour,
-                facecolor=to_rgba(colour, 0.35), label=f"{name} ({counts[row].sum():,} pixels)",
+                share,
+                np.arange(0, 257, 2),
+                fill=True,
+                linewidth=1.0,
+                edgecolor=colour,
+                facecolor=to_rgba(colour, 0.35),
+                label=f"{name} ({counts[row].sum():,} pixels)",
             )
         axes.set(xlabel="grey level", ylabel="share of pixels per level", xlim=(0, 256))
         # Black borders and white labels may be most of a film: their bars run out at the top.
@@ -97,13 +100,22 @@ def _shares(axes: Axes, index: pd.DataFrame, column: str) -> None:
     colours = [GROUP_COLOURS[number % len(GROUP_COLOURS)] for number in range(len(groups))]
     bins = np.linspace(0, max(5.0, 5 * np.ceil(shares.max() / 5)), 21)
     axes.hist(
-        list(groups.values()), bins, stacked=True, color=colours, edgecolor="white", linewidth=0.4,
+        list(groups.values()),
+        bins,
+        stacked=True,
+        color=colours,
+        edgecolor="white",
+        linewidth=0.4,
         label=[f"{name} (n = {len(values)})" for name, values in groups.items()],
     )
     marked = shares[shares > 0]
     if len(marked):
         axes.axvline(
-            marked.median(), color=INK, linestyle="--", linewidth=1.0, gid=f"median:{column}",
+            marked.median(),
+            color=INK,
+            linestyle="--",
+            linewidth=1.0,
+            gid=f"median:{column}",
             label=f"median {marked.median():.1f} % of the {len(marked)} marked",
         )
     axes.set_xlim(0, bins[-1])
@@ -131,8 +143,13 @@ def leak_figure(by_patient: int, at_random: int, tested: int, data: str) -> Figu
         axes.barh(names, counts, height=0.55, color=[FALSE_POSITIVE, BASELINE])
         for row, count in enumerate(counts):
             axes.annotate(
-                f"{count} of {tested}", (count, row), (4, 0), textcoords="offset points",
-                va="center", fontsize=SMALL, fontweight="bold",
+                f"{count} of {tested}",
+                (count, row),
+                (4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=SMALL,
+                fontweight="bold",
             )
         axes.set(xlabel="test films whose patient was also trained on", xlim=(0, tested * 1.15))
         axes.invert_yaxis()
@@ -176,7 +193,9 @@ def history_figure(history: pd.DataFrame, best_epoch: int, network: str, data: s
             *figure.at(PAGE_WIDTH - 0.08, 0.22),
             f"{network}: training in full lines, validation dashed; "
             f"dotted, the epoch that is kept ({best_epoch})",
-            ha="right", va="bottom", fontsize=SMALL,
+            ha="right",
+            va="bottom",
+            fontsize=SMALL,
         )
     return figure
 

@@ -45,7 +45,9 @@ class FilmGrid:
     def legend(self, figure: NotebookFigure, handles: list) -> None:
         """The legend under the films, at the right."""
         figure.legend(
-            handles=handles, ncols=len(handles), loc="lower right",
+            handles=handles,
+            ncols=len(handles),
+            loc="lower right",
             bbox_to_anchor=figure.at(PAGE_WIDTH - SIDE, 0.23),
         )
 
@@ -53,8 +55,9 @@ class FilmGrid:
         """Axes row by row, with a heading above each column."""
         top, panels = self.height - HEAD, []
         for height in self.heights:
-            lefts = [self.label + SIDE + number * (self.width + GAP)
-                     for number in range(self.columns)]
+            lefts = [
+                self.label + SIDE + number * (self.width + GAP) for number in range(self.columns)
+            ]
             panels.append([figure.axes_at(x, top - height, self.width, height) for x in lefts])
             top -= height + GAP
         for axes, head in zip(panels[0], heads, strict=True):
@@ -104,7 +107,13 @@ def label(axes: Axes, line: str, name: str, heading: str = "") -> None:
     parts = [*([heading] if heading else []), line, *wrapped_name(name)]
     for number, part in enumerate(parts):
         axes.annotate(
-            part, (0, 0.5), (-6, 9.5 * ((len(parts) - 1) / 2 - number)), xycoords="axes fraction",
-            textcoords="offset points", ha="right", va="center", fontsize=SMALL,
+            part,
+            (0, 0.5),
+            (-6, 9.5 * ((len(parts) - 1) / 2 - number)),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=SMALL,
             fontweight="bold" if heading and number == 0 else "normal",
         )

@@ -23,7 +23,9 @@ LOSS_WORDS = {
 }
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW"}
 BACKBONE_WORDS = {
-    "resnet50": "ResNet50", "resnet101": "ResNet101", "mobilenet_v2": "MobileNetV2",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "mobilenet_v2": "MobileNetV2",
     "xception": "Xception",
 }
 
@@ -49,21 +51,29 @@ def training_flowchart(recipe: Recipe) -> Figure:
         _band(axes, 2.14, 0.8, "Preparation")
         _band(axes, 0.1, 1.92, "Training")
         tested = 100 * recipe.test_share
-        _row(axes, 3.2, (
-            "Chest films\nPNG or JPEG",
-            "LabelMe annotation\nclosed outlines, JSON",
-            "Mask images\nsize of the film",
-            f"Split {'by patient' if recipe.split_by == 'patient' else 'by image'}\n"
-            f"{100 - tested:g} % train, {tested:g} % test",
-        ))
+        _row(
+            axes,
+            3.2,
+            (
+                "Chest films\nPNG or JPEG",
+                "LabelMe annotation\nclosed outlines, JSON",
+                "Mask images\nsize of the film",
+                f"Split {'by patient' if recipe.split_by == 'patient' else 'by image'}\n"
+                f"{100 - tested:g} % train, {tested:g} % test",
+            ),
+        )
         end, start = LEFT + 3 * (WIDTH + GAP) + WIDTH / 2, LEFT + WIDTH / 2
         arrow(axes, (end, 3.2), (end, 3.0), (start, 3.0), (start, 2.28 + HEIGHT))
-        _row(axes, 2.28, (
-            f"Training part\n{100 * recipe.validation_share:g} % of it to validate",
-            f"Resize to {recipe.size}×{recipe.size}\nmask by nearest pixel",
-            f"Augmentation\n{'of training films' if recipe.augment else 'none'}",
-            f"Scaling in the model\n{_scaling(recipe)}",
-        ))
+        _row(
+            axes,
+            2.28,
+            (
+                f"Training part\n{100 * recipe.validation_share:g} % of it to validate",
+                f"Resize to {recipe.size}×{recipe.size}\nmask by nearest pixel",
+                f"Augmentation\n{'of training films' if recipe.augment else 'none'}",
+                f"Scaling in the model\n{_scaling(recipe)}",
+            ),
+        )
         arrow(axes, (end, 2.28), (end, 2.08), (TRUNK, 2.08), (TRUNK, 1.6), style="-")
         _training(axes, recipe)
     return figure
@@ -88,12 +98,17 @@ def testing_flowchart(recipe: Recipe) -> Figure:
     with drawing(PAGE_WIDTH, 2.55) as figure:
         axes = page(figure)
         left = 0.32
-        _row(axes, 1.0, (
-            "Film\nnew or of the test part",
-            f"Resize to {recipe.size}×{recipe.size}\nby area",
-            "Prediction\nprobability of each pixel",
-            f"Threshold\n{chosen}",
-        ), left)
+        _row(
+            axes,
+            1.0,
+            (
+                "Film\nnew or of the test part",
+                f"Resize to {recipe.size}×{recipe.size}\nby area",
+                "Prediction\nprobability of each pixel",
+                f"Threshold\n{chosen}",
+            ),
+            left,
+        )
         step = WIDTH + GAP
         _stored(axes, left + 2 * step, 1.9, "Saved model\nSegNet or DeepLabV3")
         middle = left + 2 * step + WIDTH / 2
@@ -105,7 +120,10 @@ def testing_flowchart(recipe: Recipe) -> Figure:
             _stored(axes, left + number * step, 0.1, text)
         arrow(axes, (mask, 0.36), (left + 2 * step + WIDTH, 0.36))
         arrow(
-            axes, (mask - GAP / 2, 0.36), (mask - GAP / 2, 0.75), (middle - step, 0.75),
+            axes,
+            (mask - GAP / 2, 0.36),
+            (mask - GAP / 2, 0.75),
+            (middle - step, 0.75),
             (middle - step, 0.1 + HEIGHT),
         )
     return figure
@@ -114,7 +132,13 @@ def testing_flowchart(recipe: Recipe) -> Figure:
 def _band(axes: Axes, y: float, height: float, name: str) -> None:
     axes.add_patch(Rectangle((0.08, y), PAGE_WIDTH - 0.16, height, facecolor="#F4F4F4"))
     axes.text(
-        0.22, y + height / 2, name, rotation=90, ha="center", va="center", fontsize=SMALL,
+        0.22,
+        y + height / 2,
+        name,
+        rotation=90,
+        ha="center",
+        va="center",
+        fontsize=SMALL,
         fontweight="bold",
     )
 
@@ -160,8 +184,9 @@ def _training(axes: Axes, recipe: Recipe) -> None:
         text += f"\n{LOSS_WORDS[recipe.of(network, 'loss')]}"
         box(axes, left, y, width, height, text, colour=tinted(colour, 0.85), edge=colour)
         arrow(axes, (TRUNK, y + height / 2), (left, y + height / 2))
-        arrow(axes, (left + width, y + height / 2), (join, y + height / 2), (join, middle),
-              style="-")
+        arrow(
+            axes, (left + width, y + height / 2), (join, y + height / 2), (join, middle), style="-"
+        )
     arrow(axes, (TRUNK, 1.6), (TRUNK, 0.8), style="-")
     reach = join
     for x, text in ((2.66, "Validation\nafter each epoch"), (4.12, "Best epoch kept\nby its Dice")):
@@ -184,7 +209,11 @@ def _training(axes: Axes, recipe: Recipe) -> None:
     for x, y, text, align in (
         (centre + 0.06, 1.4, "yes", "left"),
         (centre + 0.06, 0.54, "no", "left"),
-        ((TRUNK + centre) / 2, 0.2, f"next epoch: {OPTIMIZERS[recipe.optimizer]}, {rate}, "
-         f"batches of {recipe.batch_size}", "center"),
+        (
+            (TRUNK + centre) / 2,
+            0.2,
+            f"next epoch: {OPTIMIZERS[recipe.optimizer]}, {rate}, batches of {recipe.batch_size}",
+            "center",
+        ),
     ):
         axes.text(x, y, text, ha=align, va="center_baseline", fontsize=SMALL)

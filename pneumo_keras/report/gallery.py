@@ -70,8 +70,13 @@ def augmented_films(
 
 
 def segmented_films(
-    chosen: dict[str, int], films: pd.DataFrame, data: Path, masks: Path,
-    probabilities: np.ndarray, segmenter: Segmenter, scores: pd.DataFrame,
+    chosen: dict[str, int],
+    films: pd.DataFrame,
+    data: Path,
+    masks: Path,
+    probabilities: np.ndarray,
+    segmenter: Segmenter,
+    scores: pd.DataFrame,
 ) -> list[Example]:
     """Chosen test films with truth and prediction, at their own size.
 

@@ -37,11 +37,15 @@ def share_table(index: pd.DataFrame) -> pd.DataFrame:
     """
     percent = 100 * index["target_share"]
     groups = percent.groupby(index["group"])
-    table = pd.DataFrame({
-        "films": groups.size(),
-        "without target": groups.agg(lambda shares: int((shares == 0).sum())),
-        "mean %": groups.mean(), "median %": groups.median(), "largest %": groups.max(),
-    })
+    table = pd.DataFrame(
+        {
+            "films": groups.size(),
+            "without target": groups.agg(lambda shares: int((shares == 0).sum())),
+            "mean %": groups.mean(),
+            "median %": groups.median(),
+            "largest %": groups.max(),
+        }
+    )
     if "target_share_in_lung" in index and index["target_share_in_lung"].notna().any():
         of_lung = 100 * index["target_share_in_lung"].groupby(index["group"]).mean()
         table["mean % of the lungs"] = of_lung
@@ -57,12 +61,14 @@ def split_table(index: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
         [2.0, 1.0, 1.0, 25.0]
     """
     parts = index.groupby(index["name"].map(split))
-    table = pd.DataFrame({
-        "films": parts.size(),
-        "patients": parts["patient"].nunique(),
-        "with target": parts["target_share"].agg(lambda shares: int((shares > 0).sum())),
-        "mean % marked": (100 * parts["target_share"].mean()).round(1),
-    })
+    table = pd.DataFrame(
+        {
+            "films": parts.size(),
+            "patients": parts["patient"].nunique(),
+            "with target": parts["target_share"].agg(lambda shares: int((shares > 0).sum())),
+            "mean % marked": (100 * parts["target_share"].mean()).round(1),
+        }
+    )
     return table.reindex([part for part in PARTS if part in table.index]).rename_axis("part")
 
 

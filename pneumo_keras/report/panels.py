@@ -70,11 +70,14 @@ def overlay(film: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.nd
         >>> overlay(black, ~all_of_it, ~all_of_it).ravel().tolist()
         [0.0, 0.0, 0.0]
     """
-    return tinted_film(film, (
-        (truth & predicted, TRUE_POSITIVE),
-        (~truth & predicted, FALSE_POSITIVE),
-        (truth & ~predicted, FALSE_NEGATIVE),
-    ))
+    return tinted_film(
+        film,
+        (
+            (truth & predicted, TRUE_POSITIVE),
+            (~truth & predicted, FALSE_POSITIVE),
+            (truth & ~predicted, FALSE_NEGATIVE),
+        ),
+    )
 
 
 def tinted_film(film: np.ndarray, regions: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
@@ -114,12 +117,15 @@ def segmentation_figure(examples: Sequence[Example], network: str, data: str) ->
             outline(row[3], example.truth, TRUTH)
             dice = f"Dice {example.dice:.2f}" if example.dice is not None else "nothing to find"
             label(row[0], dice, example.name, example.note[:1].upper() + example.note[1:])
-        grid.legend(figure, [
-            Patch(color=TRUE_POSITIVE, label="true positive"),
-            Patch(color=FALSE_POSITIVE, label="false positive"),
-            Patch(color=FALSE_NEGATIVE, label="false negative"),
-            outline_handle(TRUTH, "outline of the truth"),
-        ])
+        grid.legend(
+            figure,
+            [
+                Patch(color=TRUE_POSITIVE, label="true positive"),
+                Patch(color=FALSE_POSITIVE, label="false positive"),
+                Patch(color=FALSE_NEGATIVE, label="false negative"),
+                outline_handle(TRUTH, "outline of the truth"),
+            ],
+        )
         figure.text(*figure.at(SIDE, 0.22), network, ha="left", va="bottom", fontweight="bold")
     return figure
 

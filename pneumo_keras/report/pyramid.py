@@ -74,14 +74,22 @@ def deeplabv3_figure(model: keras.Model) -> Figure:
         if starred:
             axes.text(0.08, 0.06, CENTRE_NOTE, ha="left", va="bottom", fontsize=SMALL)
         axes.text(
-            PAGE_WIDTH + extra - 0.1, 0.06, f"{model.count_params():,} parameters",
-            ha="right", va="bottom", fontsize=SMALL, color="#666666",
+            PAGE_WIDTH + extra - 0.1,
+            0.06,
+            f"{model.count_params():,} parameters",
+            ha="right",
+            va="bottom",
+            fontsize=SMALL,
+            color="#666666",
         )
     return figure
 
 
 def _draw_pyramid(
-    axes: Axes, x: float, start: tuple[float, float], branches: list[Branch],
+    axes: Axes,
+    x: float,
+    start: tuple[float, float],
+    branches: list[Branch],
     joint: layers.Concatenate,
 ) -> float:
     """The branches and the bar that joins them; its right edge."""
@@ -96,7 +104,12 @@ def _draw_pyramid(
         rate = branch.convolution.dilation_rate[0]
         colour = POOLED if branch.pooled else ATROUS if rate > 1 else PLAIN
         box(
-            axes, x, middle - height / 2, BRANCH_WIDTH, height, colour=colour,
+            axes,
+            x,
+            middle - height / 2,
+            BRANCH_WIDTH,
+            height,
+            colour=colour,
             gid=branch.convolution.name,
         )
         _draw_taps(axes, x + 0.24, middle, branch)
@@ -105,8 +118,13 @@ def _draw_pyramid(
         arrow(axes, (x + BRANCH_WIDTH, middle), (bar, middle), width=0.6)
     box(axes, bar, bottom, 0.17, top - bottom, colour=OTHER, gid=joint.name)
     axes.text(
-        bar + 0.085, (top + bottom) / 2, f"concatenation  {_shape(joint)}", rotation=90,
-        ha="center", va="center", fontsize=SMALL,
+        bar + 0.085,
+        (top + bottom) / 2,
+        f"concatenation  {_shape(joint)}",
+        rotation=90,
+        ha="center",
+        va="center",
+        fontsize=SMALL,
     )
     return bar + 0.17
 
@@ -134,10 +152,15 @@ def _draw_taps(axes: Axes, x: float, y: float, branch: Branch) -> None:
     for row in range(-reach, reach + 1):
         for column in range(-reach, reach + 1):
             dead = branch.only_centre and (row or column)
-            axes.add_patch(Circle(
-                (x + column * step, y + row * step), 0.021, linewidth=0.5, edgecolor=INK,
-                facecolor="white" if dead else INK,
-            ))
+            axes.add_patch(
+                Circle(
+                    (x + column * step, y + row * step),
+                    0.021,
+                    linewidth=0.5,
+                    edgecolor=INK,
+                    facecolor="white" if dead else INK,
+                )
+            )
 
 
 def _shape(layer: layers.Layer) -> str:
@@ -193,8 +216,13 @@ def _tail_words(layer: layers.Layer) -> str:
 
 
 def _draw_low_level(
-    axes: Axes, stages: list[Stage], tops: list[tuple[float, float]], name: str,
-    x: float, y: float, convolution: layers.Conv2D,
+    axes: Axes,
+    stages: list[Stage],
+    tops: list[tuple[float, float]],
+    name: str,
+    x: float,
+    y: float,
+    convolution: layers.Conv2D,
 ) -> None:
     """DeepLabV3+: shallow features, over the top, into the decoder."""
     number = next(number for number, stage in enumerate(stages) if name in stage.layers)

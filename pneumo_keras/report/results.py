@@ -58,8 +58,12 @@ def iou_figure(scores: dict[str, pd.DataFrame], published: dict[str, float], dat
 
 
 def _figure(
-    scores: dict[str, pd.DataFrame], published: dict[str, float], data: str, metric: str,
-    name_of_metric: str, dot: str,
+    scores: dict[str, pd.DataFrame],
+    published: dict[str, float],
+    data: str,
+    metric: str,
+    name_of_metric: str,
+    dot: str,
 ) -> Figure:
     names = [name for name in ORDER if name in scores]
     with drawing(WIDTH, HEIGHT, data) as figure:
@@ -71,19 +75,37 @@ def _figure(
             films = film_scores(scores[name])[metric].dropna().to_numpy()
             axes.bar(place, value, BAR, color=colour, gid=f"pooled:{name}")
             axes.annotate(
-                f"{value:.3f}", (place, np.nan_to_num(value)), (0, 3), ha="center", va="bottom",
-                textcoords="offset points", fontweight="bold",
+                f"{value:.3f}",
+                (place, np.nan_to_num(value)),
+                (0, 3),
+                ha="center",
+                va="bottom",
+                textcoords="offset points",
+                fontweight="bold",
             )
             # Spread sideways only so that no dot hides another; always alike.
             sideways = np.random.default_rng(0).uniform(-SPREAD, SPREAD, len(films))
             axes.plot(
-                place + STRIP + sideways, films, "o", markersize=2.6, markeredgewidth=0,
-                color=tinted(colour, 0.2), alpha=0.55, clip_on=False, gid=f"films:{name}",
+                place + STRIP + sideways,
+                films,
+                "o",
+                markersize=2.6,
+                markeredgewidth=0,
+                color=tinted(colour, 0.2),
+                alpha=0.55,
+                clip_on=False,
+                gid=f"films:{name}",
             )
             if name in published:
                 axes.plot(
-                    place - BAR / 2 - 0.1, published[name], "D", markersize=5, color=INK,
-                    markerfacecolor="none", markeredgewidth=1.1, gid=f"published:{name}",
+                    place - BAR / 2 - 0.1,
+                    published[name],
+                    "D",
+                    markersize=5,
+                    color=INK,
+                    markerfacecolor="none",
+                    markeredgewidth=1.1,
+                    gid=f"published:{name}",
                 )
             ticks.append(f"{name}\nn = {len(films)}")
         axes.set_xticks(range(len(names)), ticks)
@@ -94,10 +116,21 @@ def _figure(
             handles=[
                 Patch(color=INK, label="all pixels of all films"),
                 Line2D([], [], marker="o", linestyle="", markersize=2.6, color=INK, label=dot),
-                Line2D([], [], marker="D", linestyle="", markersize=5, color=INK,
-                       markerfacecolor="none", label=PAPER_LABEL),
+                Line2D(
+                    [],
+                    [],
+                    marker="D",
+                    linestyle="",
+                    markersize=5,
+                    color=INK,
+                    markerfacecolor="none",
+                    label=PAPER_LABEL,
+                ),
                 Patch(color=BASELINE, label="without a network"),
             ],
-            ncols=2, loc="lower left", bbox_to_anchor=figure.at(0.48, 0.25), columnspacing=2.0,
+            ncols=2,
+            loc="lower left",
+            bbox_to_anchor=figure.at(0.48, 0.25),
+            columnspacing=2.0,
         )
     return figure

@@ -117,8 +117,13 @@ def drawing(width: float, height: float, data: str = "") -> Iterator[NotebookFig
         FigureCanvasAgg(figure)
         if note:
             figure.text(
-                *figure.at(width - 0.08, 0.06 - foot), "\n".join(note), ha="right", va="bottom",
-                fontsize=SMALL, color="#666666", gid="data",
+                *figure.at(width - 0.08, 0.06 - foot),
+                "\n".join(note),
+                ha="right",
+                va="bottom",
+                fontsize=SMALL,
+                color="#666666",
+                gid="data",
             )
         yield figure
 
@@ -155,8 +160,6 @@ def save_figure(figure: Figure, name: str, caption: str, folder: str | Path) -> 
         written_whole(folder / f"{name}.txt") as txt,
     ):
         figure.savefig(png, format="png", dpi=PRINT_DPI, metadata={"Software": None})
-        figure.savefig(
-            svg, format="svg", dpi=PRINT_DPI, metadata={"Date": None, "Creator": None}
-        )
+        figure.savefig(svg, format="svg", dpi=PRINT_DPI, metadata={"Date": None, "Creator": None})
         txt.write_text(caption.strip() + "\n", "utf-8")
     return figure

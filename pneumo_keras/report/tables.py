@@ -23,7 +23,9 @@ _LOSS_NAMES = {
     "crossentropy_dice": "Binary cross-entropy + soft Dice",
 }
 _BACKBONE_NAMES = {
-    "resnet50": "ResNet50", "resnet101": "ResNet101", "mobilenet_v2": "MobileNetV2",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "mobilenet_v2": "MobileNetV2",
     "xception": "Xception",
 }
 
@@ -113,20 +115,25 @@ def result_table(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for name, of_films in counts.items():
         scores = summary(of_films)
-        rows.append({
-            "Architecture": name,
-            "Test accuracy": scores["accuracy"],
-            "Test IoU": scores["iou"],
-            "IoU per film": scores["film_iou"],
-            "Dice per film": scores["film_dice"],
-            "Films": scores["films"],
-            "With target": scores["films_with_target"],
-            "Missed": scores["missed"],
-            "Falsely marked": scores["falsely_marked"],
-        })
+        rows.append(
+            {
+                "Architecture": name,
+                "Test accuracy": scores["accuracy"],
+                "Test IoU": scores["iou"],
+                "IoU per film": scores["film_iou"],
+                "Dice per film": scores["film_dice"],
+                "Films": scores["films"],
+                "With target": scores["films_with_target"],
+                "Missed": scores["missed"],
+                "Falsely marked": scores["falsely_marked"],
+            }
+        )
     rows += [
-        {"Architecture": f"{name}, {PAPER}", "Test accuracy": value["accuracy"],
-         "Test IoU": value["iou"]}
+        {
+            "Architecture": f"{name}, {PAPER}",
+            "Test accuracy": value["accuracy"],
+            "Test IoU": value["iou"],
+        }
         for name, value in PUBLISHED.items()
     ]
     table = pd.DataFrame(rows)
@@ -148,7 +155,14 @@ def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> N
     markdown = f"**{caption}**\n\n{text.to_markdown(index=False)}\n"
     write_whole(folder / f"{name}.md", markdown.encode())
     escaped = caption.replace("_", r"\_").replace("%", r"\%")
-    latex = text.style.hide(axis="index").format(precision=3, escape="latex").to_latex(
-        caption=escaped, label=f"tab:{name}", hrules=True, position="htbp",
+    latex = (
+        text.style.hide(axis="index")
+        .format(precision=3, escape="latex")
+        .to_latex(
+            caption=escaped,
+            label=f"tab:{name}",
+            hrules=True,
+            position="htbp",
+        )
     )
     write_whole(folder / f"{name}.tex", latex.encode())

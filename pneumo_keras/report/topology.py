@@ -43,8 +43,13 @@ def segnet_blocks(model: keras.Model) -> list[list[layers.Layer]]:
         >>> [len(block) for block in segnet_blocks(segnet(32, width=0.1, dropout=0))]
         [3, 3, 4, 4, 4, 4, 4, 4, 3, 2, 2]
     """
-    drawn = (layers.Conv2D, layers.Dropout, layers.Activation, MaxPoolingWithIndices2D,
-             MaxUnpooling2D)
+    drawn = (
+        layers.Conv2D,
+        layers.Dropout,
+        layers.Activation,
+        MaxPoolingWithIndices2D,
+        MaxUnpooling2D,
+    )
     blocks: list[list[layers.Layer]] = [[]]
     head = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)][-1]
     for layer in model.layers:
@@ -105,11 +110,16 @@ def backbone_stages(backbone: keras.Model) -> list[Stage]:
     for run in runs:
         shape = feature_shape(units[run[-1]][-1])
         rates = tuple(_rate(units[unit]) for unit in run)
-        stages.append(Stage(
-            _stage_name(run), len(run), shape, 2 ** round(math.log2(size / shape[0])),
-            rates if len(set(rates)) > 1 else rates[:1],
-            tuple(layer.name for unit in run for layer in units[unit]),
-        ))
+        stages.append(
+            Stage(
+                _stage_name(run),
+                len(run),
+                shape,
+                2 ** round(math.log2(size / shape[0])),
+                rates if len(set(rates)) > 1 else rates[:1],
+                tuple(layer.name for unit in run for layer in units[unit]),
+            )
+        )
     return stages
 
 
@@ -144,8 +154,11 @@ class Branch:
 
 def pyramid(model: keras.Model) -> tuple[list[Branch], layers.Concatenate]:
     """The branches of the atrous spatial pyramid from the top, and where they join."""
-    joint = next(layer for layer in model.layers if isinstance(layer, layers.Concatenate)
-                 and len(layer.input) > 2)
+    joint = next(
+        layer
+        for layer in model.layers
+        if isinstance(layer, layers.Concatenate) and len(layer.input) > 2
+    )
     branches = []
     for tensor in joint.input:
         chain = [source(tensor)]

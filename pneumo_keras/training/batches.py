@@ -38,7 +38,8 @@ def training_batches(
     def one_epoch(epoch):
         order = tf.numpy_function(
             lambda number: np.random.default_rng((seed, number)).permutation(len(rows)),
-            [epoch], tf.int64,
+            [epoch],
+            tf.int64,
         )
         batches = tf.reshape(order[: steps * batch_size], (steps, batch_size))
         return tf.data.Dataset.from_tensor_slices(batches).map(lambda batch: (epoch, batch))
@@ -58,6 +59,7 @@ def evaluation_batches(arrays: Arrays, rows: np.ndarray, batch_size: int) -> tf.
     Returns:
         As `training_batches`.
     """
+
     def load(_, positions):
         return _load(arrays, rows[positions], augmented=False, seed=())
 
@@ -72,7 +74,9 @@ def _load(arrays: Arrays, rows: np.ndarray, augmented: bool, seed: tuple) -> lis
             augment(*pair, np.random.default_rng((*seed, row)))
             for row, pair in zip(rows, pairs, strict=True)
         ]
-    films, masks = (np.stack(part)[..., None].astype(np.float32) for part in zip(*pairs, strict=True))
+    films, masks = (
+        np.stack(part)[..., None].astype(np.float32) for part in zip(*pairs, strict=True)
+    )
     return [films, masks]
 
 

@@ -65,5 +65,6 @@ class StopOnNaN(keras.callbacks.Callback):
             kept = "the best epoch before it is kept" if self.epoch else "nothing was learnt"
             print(
                 f"{self.network}: the loss is not a number in epoch {self.epoch + 1}; training "
-                f"stops, {kept}. Try a lower learning_rate.", flush=True,
+                f"stops, {kept}. Try a lower learning_rate.",
+                flush=True,
             )

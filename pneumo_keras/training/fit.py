@@ -60,7 +60,9 @@ def train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     built = build_network(network, recipe)
-    print(f"{NETWORKS[network]}: {built.model.count_params():,} parameters, {built.weights} weights")
+    print(
+        f"{NETWORKS[network]}: {built.model.count_params():,} parameters, {built.weights} weights"
+    )
 
     partial = folder.with_name(f"{folder.name}.training")
     shutil.rmtree(partial, ignore_errors=True)
@@ -134,8 +136,13 @@ def _fit(
             rate = recipe.frozen_learning_rate if first < frozen else recipe.learning_rate
             _compile(built.model, recipe, recipe.of(network, "loss"), rate, (last - first) * steps)
             built.model.fit(
-                batches.skip(first * steps), epochs=last, initial_epoch=first,
-                steps_per_epoch=steps, validation_data=validation, callbacks=callbacks, verbose=0,
+                batches.skip(first * steps),
+                epochs=last,
+                initial_epoch=first,
+                steps_per_epoch=steps,
+                validation_data=validation,
+                callbacks=callbacks,
+                verbose=0,
                 shuffle=False,
             )
     return nan.diverged

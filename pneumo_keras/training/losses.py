@@ -197,7 +197,9 @@ class HybridLoss(keras.losses.Loss):
     def __init__(self, variant: str = "published", name: str = "unet3p_hybrid_loss", **kwargs):
         super().__init__(name=name, **kwargs)
         if variant not in HYBRID_VARIANTS:
-            raise ValueError(f"variant must be one of {', '.join(HYBRID_VARIANTS)}; got {variant!r}")
+            raise ValueError(
+                f"variant must be one of {', '.join(HYBRID_VARIANTS)}; got {variant!r}"
+            )
         self.variant = variant
 
     def call(self, truth, probability):

@@ -64,7 +64,9 @@ def training_metrics(loss: str) -> list:
     if not loss.startswith("hybrid_"):
         return watched
     terms = {
-        "focal": losses.hybrid_focal, "ssim": losses.hybrid_ssim, "jaccard": losses.hybrid_jaccard,
+        "focal": losses.hybrid_focal,
+        "ssim": losses.hybrid_ssim,
+        "jaccard": losses.hybrid_jaccard,
     }
     variant = loss.removeprefix("hybrid_")
     return watched + [

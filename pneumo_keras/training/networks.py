@@ -76,12 +76,22 @@ def _build(network: str, recipe: Recipe, weights: str | None) -> keras.Model:
     if network == "segnet":
         scaling = "caffe" if recipe.scaling == "backbone" else recipe.scaling
         return segnet(
-            recipe.size, width=recipe.width, weights=weights, scaling=scaling,
-            dropout=recipe.dropout, l2=l2,
+            recipe.size,
+            width=recipe.width,
+            weights=weights,
+            scaling=scaling,
+            dropout=recipe.dropout,
+            l2=l2,
         )
     return deeplab_v3(
-        recipe.size, backbone=recipe.backbone, output_stride=recipe.output_stride,
-        atrous_rates=recipe.atrous_rates, decoder=recipe.decoder, width=recipe.width,
-        weights=weights, scaling=None if recipe.scaling == "backbone" else recipe.scaling,
-        dropout=recipe.dropout, l2=l2,
+        recipe.size,
+        backbone=recipe.backbone,
+        output_stride=recipe.output_stride,
+        atrous_rates=recipe.atrous_rates,
+        decoder=recipe.decoder,
+        width=recipe.width,
+        weights=weights,
+        scaling=None if recipe.scaling == "backbone" else recipe.scaling,
+        dropout=recipe.dropout,
+        l2=l2,
     )

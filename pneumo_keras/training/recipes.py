@@ -30,8 +30,16 @@ CHOICES = {
     "threshold": ("0.5", "validation"),
 }
 POSITIVE = (
-    "phantoms", "size", "test_share", "validation_share", "width", "learning_rate",
-    "frozen_learning_rate", "clip_norm", "batch_size", "epochs",
+    "phantoms",
+    "size",
+    "test_share",
+    "validation_share",
+    "width",
+    "learning_rate",
+    "frozen_learning_rate",
+    "clip_norm",
+    "batch_size",
+    "epochs",
 )
 NOT_NEGATIVE = ("dropout", "weight_decay", "frozen_epochs", "patience", "seed")
 
@@ -159,22 +167,47 @@ class Recipe:
 # random weights, Adam turns an L2 penalty into most of the first epochs' steps. The published
 # hybrid loss stayed at predicting nothing for as long as was tried (9 epochs), hence corrected.
 QUICK = Recipe(
-    "quick", size=96, augment=True, width=0.25, segnet_weights=None, deeplabv3_weights=None,
-    output_stride=8, atrous_rates=(3, 6, 9), dropout=0.1, deeplabv3_loss="hybrid_corrected",
-    optimizer="adamw", learning_rate=3e-3, schedule="cosine", epochs=32,
+    "quick",
+    size=96,
+    augment=True,
+    width=0.25,
+    segnet_weights=None,
+    deeplabv3_weights=None,
+    output_stride=8,
+    atrous_rates=(3, 6, 9),
+    dropout=0.1,
+    deeplabv3_loss="hybrid_corrected",
+    optimizer="adamw",
+    learning_rate=3e-3,
+    schedule="cosine",
+    epochs=32,
 )
 # Table 1, with the random image-level split and the 0..1 scaling of section 4. Epochs are not
 # stated: 50, all of them run. Random weights are not allowed, since the title says transfer.
 PAPER = Recipe(
-    "paper", split_by="image", scaling="unit", learning_rate=0.01, epochs=50,
+    "paper",
+    split_by="image",
+    scaling="unit",
+    learning_rate=0.01,
+    epochs=50,
 )
 # One loss for both networks, so that only the architecture differs; pretrained layers thaw late
 # and slowly, since Adam's first steps move every weight by the learning rate. Rates (3, 6, 9): on
 # 16x16 features a rate of 18 is a 1x1 convolution.
 TUNED = Recipe(
-    "tuned", augment=True, random_if_unavailable=True, atrous_rates=(3, 6, 9), segnet_loss="crossentropy_dice",
-    deeplabv3_loss="crossentropy_dice", optimizer="adamw", learning_rate=1e-4,
-    schedule="cosine", frozen_epochs=4, clip_norm=1.0, epochs=150, patience=20,
+    "tuned",
+    augment=True,
+    random_if_unavailable=True,
+    atrous_rates=(3, 6, 9),
+    segnet_loss="crossentropy_dice",
+    deeplabv3_loss="crossentropy_dice",
+    optimizer="adamw",
+    learning_rate=1e-4,
+    schedule="cosine",
+    frozen_epochs=4,
+    clip_norm=1.0,
+    epochs=150,
+    patience=20,
     threshold="validation",
 )
 RECIPES = {recipe.name: recipe for recipe in (QUICK, PAPER, TUNED)}

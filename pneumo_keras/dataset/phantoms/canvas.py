@@ -68,7 +68,10 @@ class Canvas:
         columns, rows = int((right - left) / scale) + 3, int((bottom - top) / scale) + 3
         grid = rng.standard_normal((rows, columns)).astype(np.float32)
         return cv2.remap(
-            grid, (self.x - left) / scale, (self.y - top) / scale, cv2.INTER_CUBIC,
+            grid,
+            (self.x - left) / scale,
+            (self.y - top) / scale,
+            cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REFLECT,
         )
 

@@ -84,8 +84,12 @@ def _leads(film: np.ndarray, rng: np.random.Generator) -> None:
         knots = rng.uniform(0, 1, (4, 2)) * (width, height)
         knots[0] = (rng.choice([0, width]), rng.uniform(0.3, 1) * height)
         s = np.linspace(0, 1, 40)[:, None]
-        curve = ((1 - s) ** 3 * knots[0] + 3 * s * (1 - s) ** 2 * knots[1]
-                 + 3 * s**2 * (1 - s) * knots[2] + s**3 * knots[3])
+        curve = (
+            (1 - s) ** 3 * knots[0]
+            + 3 * s * (1 - s) ** 2 * knots[1]
+            + 3 * s**2 * (1 - s) * knots[2]
+            + s**3 * knots[3]
+        )
         cv2.polylines(layer, [np.round(curve).astype(np.int32)], False, 255, 1, cv2.LINE_AA)
     film += 0.22 * cv2.GaussianBlur(layer, (0, 0), 0.7).astype(np.float32) / 255
 

@@ -69,11 +69,14 @@ def _lung_field(air: np.ndarray, above: np.ndarray, heart: np.ndarray) -> np.nda
 def _warp(canvas: Canvas, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A slight smooth deformation: no real border is as even as a computed one."""
     height, width = canvas.shape
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32),
-                                np.arange(height, dtype=np.float32))
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
     size = 0.006 * canvas.unit
-    return (columns + size * film_noise(rng, canvas.shape, 40),
-            rows + size * film_noise(rng, canvas.shape, 40))
+    return (
+        columns + size * film_noise(rng, canvas.shape, 40),
+        rows + size * film_noise(rng, canvas.shape, 40),
+    )
 
 
 def pose_chest(seed: int, kind: str, film: int) -> Chest:
@@ -146,8 +149,13 @@ def draw_phantom(seed: int, kind: str, film: int = 0) -> Phantom:
     across, down = _warp(chest.canvas, rng)
 
     def warped(array: np.ndarray) -> np.ndarray:
-        return cv2.remap(array.astype(np.float32), across, down, cv2.INTER_LINEAR,
-                         borderMode=cv2.BORDER_REPLICATE)
+        return cv2.remap(
+            array.astype(np.float32),
+            across,
+            down,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
 
     lungs, opacity = warped(chest.lungs) > 0.5, warped(chest.opacity) > 0.5
     veil = float((chest.air * chest.filled)[chest.lungs].mean())

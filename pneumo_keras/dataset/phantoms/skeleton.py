@@ -117,9 +117,7 @@ def shoulders(canvas: Canvas, patient: Patient, rng: np.random.Generator) -> np.
     return bones
 
 
-def skeleton(
-    canvas: Canvas, patient: Patient, turn: float, rng: np.random.Generator
-) -> np.ndarray:
+def skeleton(canvas: Canvas, patient: Patient, turn: float, rng: np.random.Generator) -> np.ndarray:
     """All bones: attenuation float32 (H, W)."""
     parts = ribs(canvas, patient, turn, rng) + spine(canvas, patient, turn, rng)
     bones = patient.bone * (parts + shoulders(canvas, patient, rng))
