@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -63,7 +64,7 @@ def _execute_all(notebooks: list[Path], parameters: dict, folder: Path) -> None:
                 _execute(path, book, bar)
             except StudyError:
                 raise  # the input, not the notebook: nothing is left behind
-            except Exception:
+            except BaseException:
                 _keep(book, folder / path.name)
                 raise
             _keep(book, folder / path.name)
@@ -75,15 +76,17 @@ def _keep(book: nbformat.NotebookNode, path: Path) -> None:
 
 
 def _inject(book: nbformat.NotebookNode, parameters: dict) -> None:
-    """Puts the parameters of this run behind the cell of the default ones."""
-    tagged = [
+    """Puts this run's values behind the cell of default parameters, for those that stand there."""
+    position = next(
         number
         for number, cell in enumerate(book.cells)
         if "parameters" in cell.metadata.get("tags", [])
-    ]
-    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    )
+    body = ast.parse(book.cells[position].source).body
+    names = [line.targets[0].id for line in body if isinstance(line, ast.Assign)]
+    source = "\n".join(f"{name} = {parameters[name]!r}" for name in names)
     cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]})
-    book.cells.insert(tagged[0] + 1, cell)
+    book.cells.insert(position + 1, cell)
 
 
 class _Client(NotebookClient):
@@ -114,7 +117,7 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
             bar.set_description(f"{path.stem}, cell {numbers[cell_index]} of {len(numbers)}")
             bar.set_postfix_str("")
 
-    def ended(cell, cell_index):
+    def ended(cell, cell_index, execute_reply):
         bar.update(cell.cell_type == "code")
 
     client = _Client(
@@ -124,7 +127,7 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_start=started,
-        on_cell_executed=lambda cell, cell_index, **_: ended(cell, cell_index),
+        on_cell_executed=ended,
     )
     try:
         client.execute()
@@ -133,7 +136,7 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
         if error.ename == "StudyError":
             raise StudyError(error.evalue) from None
         print(error.traceback, file=sys.stderr)
-        raise StudyError(f"{path.name} failed: {error.ename}: {error.evalue}") from None
+        raise SystemExit(f"pneumo_keras: {path.name} failed, see {path.name} in data/notebooks")
     except DeadKernelError:
         bar.close()
         raise StudyError(
@@ -144,7 +147,7 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
 
 def _say_where(study: Study) -> None:
     """Ends a run: where its results are, and Table 2."""
-    table = pd.read_csv(study.figures / "table_2.csv")
+    table = pd.read_csv(study.figures / "table_2.csv").convert_dtypes()
     print(
         f"\nTables and Figures are in {study.figures}, the executed notebooks in "
         f"{study.out / 'data' / 'notebooks'}.\n"

@@ -20,6 +20,9 @@ from pneumo_keras.models.layers import AtrousConv2D, BatchNormalization
 BATCH_NORM_MOMENTUM = 0.9
 # Rates of the three units of the last block, times its base rate (Chen et al., section 3.2).
 MULTI_GRID = (1, 2, 4)
+# The last BatchNorm of a ResNet's units. From random weights it begins at zero, so that every unit
+# begins as the identity (Goyal et al., 2017, section 5.1) and a short training gets further.
+RESIDUAL_END = r"conv\d_block\d+_3_bn"
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,10 @@ def atrous_backbone(
         _shrink(config, width)
         _regularise(config, l2)
         if isinstance(layer, layers.BatchNormalization):
-            return BatchNormalization.from_config({**config, "momentum": BATCH_NORM_MOMENTUM})
+            config["momentum"] = BATCH_NORM_MOMENTUM
+            if weights is None and re.fullmatch(RESIDUAL_END, layer.name):
+                config["gamma_initializer"] = "zeros"
+            return BatchNormalization.from_config(config)
         if type(layer) is layers.Conv2D and max(_pair(config["dilation_rate"])) > 1:
             return AtrousConv2D.from_config(config)
         return layer.__class__.from_config(config)

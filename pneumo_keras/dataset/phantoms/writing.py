@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count as count_from
 from itertools import islice
@@ -148,10 +147,8 @@ def write_phantoms(folder: Path, count: int, seed: int = 0) -> list[Path]:
     if not _check_folder(folder, record):
         write_whole(folder / RECORD, (json.dumps(record) + "\n").encode())
         write_whole(folder / NOTE, NOTE_TEXT.encode())
-    with ThreadPoolExecutor() as pool:
-        written = pool.map(lambda film: _write_film(folder / film.path, film), planned)
-        for _ in tqdm(written, "phantoms", count, unit="film", leave=False):
-            pass
+    for film in tqdm(planned, "phantoms", unit="film", leave=False):
+        _write_film(folder / film.path, film)
     return [folder / film.path for film in planned]
 
 
