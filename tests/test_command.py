@@ -13,6 +13,8 @@ from pneumo_keras.dataset.films import read_film, read_mask, write_png
 from pneumo_keras.dataset.labelme import Shape, paint, read_annotation, write_annotation
 from pneumo_keras.models.segnet import segnet
 
+pytestmark = pytest.mark.slow  # a process for every command
+
 SQUARE = Shape("pneumonia", "rectangle", np.array([[8.0, 8.0], [30.0, 30.0]]))
 
 
@@ -149,7 +151,6 @@ def test_annotate_starts_labelme_with_the_labels(tmp_path):
     ]
 
 
-@pytest.mark.slow
 def test_the_whole_study_on_a_user_s_own_films(tmp_path):
     """Ten patients of two films, tiny networks: every notebook, Table 2, and a prediction."""
     for patient in range(10):

@@ -301,3 +301,14 @@ def test_weights_that_cannot_be_used_are_one_line(tmp_path, resnet50):
         with pytest.raises(StudyError, match=message) as error:
             build_network("segnet", recipe)
         assert "\n" not in str(error.value)
+
+
+def test_random_residual_units_begin_as_the_identity(narrow, resnet50):
+    """Their last BatchNorm multiplies by zero; with weights from a file it does not."""
+    ends = re.compile(r"conv\d_block\d+_3_bn")
+    random = narrow[16].get_layer("backbone")
+    found = [layer for layer in random.layers if ends.fullmatch(layer.name)]
+    assert len(found) == 16
+    assert all(np.all(layer.gamma.numpy() == 0) for layer in found)
+    loaded = atrous_backbone("resnet50", 64, weights=resnet50[1])
+    assert np.all(loaded.get_layer("conv2_block1_3_bn").gamma.numpy() >= 1)

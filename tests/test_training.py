@@ -26,6 +26,8 @@ from pneumo_keras.training.networks import Network
 from pneumo_keras.training.outcome import choose_threshold, is_collapsed
 from pneumo_keras.training.recipes import choose_recipe
 
+pytestmark = pytest.mark.slow  # trains, if only tiny networks
+
 SIZE = 32
 
 

@@ -6,7 +6,7 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pneumo_keras.dataset.films import FILM_SUFFIXES
 from pneumo_keras.dataset.labelme import write_annotation

@@ -11,7 +11,7 @@ import nbformat
 import pandas as pd
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pneumo_keras.dataset.files import written_whole
 from pneumo_keras.errors import StudyError

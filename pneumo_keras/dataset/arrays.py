@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pneumo_keras.dataset.files import write_csv, written_whole
 from pneumo_keras.dataset.films import read_film, read_mask

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pneumo_keras.dataset.labelme import BACKGROUND, label_key
 from pneumo_keras.dataset.maskfolder import (

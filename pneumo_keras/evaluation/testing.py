@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.dataset.files import write_csv

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pneumo_keras.dataset.files import write_whole
 from pneumo_keras.dataset.labelme import Shape, write_annotation
