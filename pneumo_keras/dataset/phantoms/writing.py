@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count as count_from
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -30,6 +32,7 @@ SHARES = (0.45, 0.30, 0.25)  # of bacteria, virus, normal among the films
 FILMS = (1, 2, 3, 4)  # of one patient, as often as
 FILMS_WEIGHTS = (0.74, 0.15, 0.07, 0.04)
 JPEG_QUALITY = 90
+MANY = 100  # films; about as long to draw as it takes to start the processes
 
 
 @dataclass(frozen=True)
@@ -147,15 +150,33 @@ def write_phantoms(folder: Path, count: int, seed: int = 0) -> list[Path]:
     if not _check_folder(folder, record):
         write_whole(folder / RECORD, (json.dumps(record) + "\n").encode())
         write_whole(folder / NOTE, NOTE_TEXT.encode())
-    for film in tqdm(planned, "phantoms", unit="film", leave=False):
-        _write_film(folder / film.path, film)
+    missing = [film for film in planned if not _is_written(folder / film.path)]
+    with _pool(len(missing)) as pool:
+        paths = [folder / film.path for film in missing]
+        written = pool.map(_write_film, paths, missing)
+        for _ in tqdm(written, "phantoms", len(missing), unit="film", leave=False):
+            pass
     return [folder / film.path for film in planned]
+
+
+def _pool(films: int) -> Executor:
+    """Processes where there is enough to draw to pay for their start, else one thread.
+
+    They are spawned, not forked: a fork of a process that runs TensorFlow may hang.
+    """
+    if films < MANY:
+        return ThreadPoolExecutor(1)
+    return ProcessPoolExecutor(
+        mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    )
+
+
+def _is_written(path: Path) -> bool:
+    return path.exists() and path.with_suffix(".json").exists()
 
 
 def _write_film(path: Path, planned: PlannedFilm) -> None:
     annotation = path.with_suffix(".json")
-    if path.exists() and annotation.exists():
-        return
     phantom = draw_phantom(planned.seed, planned.kind, planned.film)
     if not path.exists():
         _, jpeg = cv2.imencode(".jpeg", phantom.film, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
