@@ -153,4 +153,4 @@ def _say_where(study: Study) -> None:
         f"{study.out / 'data' / 'notebooks'}.\n"
     )
     print(f"Table 2. {study.caption()}.\n")
-    print(table.to_string(index=False, na_rep="–", max_colwidth=60))
+    print(table.astype(object).where(table.notna(), "–").to_string(index=False))
