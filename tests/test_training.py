@@ -284,9 +284,11 @@ def test_a_seed_repeats_a_training_and_another_does_not(small, tmp_path):
 
 
 def test_early_stopping_waits_as_long_as_the_recipe_says(small, tmp_path):
-    """Frozen and at this rate nothing moves, so no epoch is better than the first."""
-    still = {"frozen_epochs": 9, "frozen_learning_rate": 1e-30}
-    assert train(tmp_path / "segnet", **still, epochs=9, patience=2)["epochs_run"] == 3
+    """At this rate nothing moves, so no epoch is better than the first that counts."""
+    still = {"learning_rate": 1e-30, "frozen_learning_rate": 1e-30, "epochs": 9, "patience": 2}
+    for frozen in (1, 4):
+        run = train(tmp_path / "segnet", **still, frozen_epochs=frozen)
+        assert run["epochs_run"] == frozen + 3
 
 
 def test_training_learns_and_says_so_epoch_by_epoch(small_graph, tmp_path, capsys):
