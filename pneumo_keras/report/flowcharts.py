@@ -91,7 +91,7 @@ def testing_flowchart(recipe: Recipe) -> Figure:
     Example:
         >>> from pneumo_keras.training.recipes import QUICK
         >>> figure = testing_flowchart(QUICK)
-        >>> "Resize to 128×128" in [text.get_text() for text in figure.axes[0].texts]
+        >>> "Resize to 96×96" in [text.get_text() for text in figure.axes[0].texts]
         True
     """
     chosen = "chosen in validation" if recipe.threshold == "validation" else recipe.threshold
