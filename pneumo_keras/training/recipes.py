@@ -165,11 +165,11 @@ class Recipe:
 # minutes. Random weights, since ImageNet's fit only the full width. Output stride 8 and rates
 # (3, 6, 9) keep every tap of the pyramid alive on 12x12 features. Decoupled weight decay: from
 # random weights, Adam turns an L2 penalty into most of the first epochs' steps. Many phantoms
-# rather than augmentation, which in so few steps slowed learning more than it helped. One loss for both networks, so that only
-# the architecture differs.
+# rather than augmentation, which in so few steps slowed learning more than it helped. One loss
+# for both networks, so that only the architecture differs.
 QUICK = Recipe(
     "quick",
-    phantoms=1000,
+    phantoms=800,
     size=96,
     width=0.25,
     segnet_weights=None,
@@ -182,6 +182,7 @@ QUICK = Recipe(
     learning_rate=3e-3,
     schedule="cosine",
     epochs=10,
+    threshold="validation",
 )
 # Table 1, with the random image-level split and the 0..1 scaling of section 4. Epochs are not
 # stated: 50, all of them run. Random weights are not allowed, since the title says transfer.

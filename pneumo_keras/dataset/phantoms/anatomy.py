@@ -15,6 +15,7 @@ import numpy as np
 from pneumo_keras.dataset.phantoms.canvas import Canvas
 
 LUNG_DEPTH = 2.0  # attenuation that the air of a whole lung takes away
+FINEST = 0.006  # radius of the last vessels to branch, chest units; finer ones drown in the mottle
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def vessel_tree(rng: np.random.Generator, side: int) -> list[tuple[np.ndarray, f
         points = np.vstack([start, start + np.cumsum(steps, axis=0)])
         angle = angles[-1]
         lines.append((points, radius, min(1.0, radius / 0.02)))
-        if radius > 0.0042:
+        if radius > FINEST:
             for turn in (rng.uniform(0.1, 0.5), -rng.uniform(0.1, 0.5)):
                 grow(points[-1], angle + turn, radius * rng.uniform(0.55, 0.8), length * 0.84)
             grow(points[2], angle + rng.choice([-1, 1]) * 0.8, radius * 0.45, length * 0.7)

@@ -67,11 +67,13 @@ class Canvas:
         left, right, top, bottom = -2.6, 2.6, -1.2, 2.8
         columns, rows = int((right - left) / scale) + 3, int((bottom - top) / scale) + 3
         grid = rng.standard_normal((rows, columns)).astype(np.float32)
-        return cv2.remap(
+        to_grid = cv2.invertAffineTransform(self.matrix)
+        to_grid[:, 2] -= (left, top)
+        return cv2.warpAffine(
             grid,
-            (self.x - left) / scale,
-            (self.y - top) / scale,
-            cv2.INTER_CUBIC,
+            to_grid / scale,
+            self.shape[::-1],
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT,
         )
 

@@ -52,8 +52,9 @@ def expose(
 def respond(value: np.ndarray, gamma: float) -> np.ndarray:
     """The film's characteristic curve: straight in the middle, with a toe and a shoulder."""
     toe, shoulder = 0.05, 0.09
-    lifted = toe * np.logaddexp(0, (value - 0.02) / toe)
-    capped = 1 - shoulder * np.logaddexp(0, (0.985 - lifted) / shoulder)
+    value = value.astype(np.float32)
+    lifted = toe * np.log1p(np.exp(np.minimum((value - 0.02) / toe, 80)))
+    capped = 1 - shoulder * np.log1p(np.exp(np.minimum((0.985 - lifted) / shoulder, 80)))
     return np.clip(capped, 0, 1).astype(np.float32) ** gamma
 
 

@@ -20,7 +20,7 @@ from pneumo_keras.dataset.labelme import Shape, write_annotation
 from pneumo_keras.dataset.phantoms.phantom import KINDS, Phantom, draw_phantom
 from pneumo_keras.errors import StudyError
 
-VERSION = 1  # of the generator: the same version and seed give the same films
+VERSION = 2  # of the generator: the same version and seed give the same films
 RECORD = "phantoms.json"
 NOTE = "PHANTOMS.txt"
 NOTE_TEXT = """\
