@@ -9,28 +9,29 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
+from pneumo_keras.evaluation.overlay import OPACITY
 from pneumo_keras.models.deeplabv3 import deeplab_v3
 from pneumo_keras.models.layers import MaxPoolingWithIndices2D
 from pneumo_keras.models.segnet import segnet
 from pneumo_keras.report import style
-from pneumo_keras.report.architecture import deeplabv3_figure, segnet_figure
-from pneumo_keras.report.exploration import (
+from pneumo_keras.report.charts.exploration import (
     history_figure,
     intensity_figure,
     leak_figure,
     prevalence_figure,
 )
-from pneumo_keras.report.flowcharts import testing_flowchart as figure_4
-from pneumo_keras.report.flowcharts import training_flowchart as figure_3
-from pneumo_keras.report.panels import (
-    OPACITY,
+from pneumo_keras.report.charts.results import accuracy_figure, iou_figure
+from pneumo_keras.report.diagrams.architecture import segnet_figure
+from pneumo_keras.report.diagrams.flowcharts import testing_flowchart as figure_4
+from pneumo_keras.report.diagrams.flowcharts import training_flowchart as figure_3
+from pneumo_keras.report.diagrams.pyramid import deeplabv3_figure
+from pneumo_keras.report.films.panels import (
     Example,
     annotation_figure,
     augmentation_figure,
-    overlay,
+    error_overlay,
     segmentation_figure,
 )
-from pneumo_keras.report.results import accuracy_figure, iou_figure
 from pneumo_keras.report.style import drawing, save_figure
 from pneumo_keras.training.recipes import PAPER, QUICK, TUNED
 
@@ -171,19 +172,19 @@ def test_flow_charts_say_the_recipe(recipe):
     assert ("0.5" in testing) == (recipe is not TUNED)
 
 
-def test_overlay_colours_right_wrong_and_missed_pixels():
+def test_error_overlay_colours_right_wrong_and_missed_pixels():
     film = np.full((4, 4), 51, np.uint8)
     truth, predicted = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
     truth[0, 0] = truth[1, 1] = predicted[0, 0] = predicted[2, 2] = True
-    shown = overlay(film, truth, predicted)
+    shown = error_overlay(film, truth, predicted)
     for pixel, colour in (
         ((0, 0), style.TRUE_POSITIVE),
         ((2, 2), style.FALSE_POSITIVE),
         ((1, 1), style.FALSE_NEGATIVE),
     ):
-        expected = 0.2 * (1 - OPACITY) + np.array(to_rgb(colour)) * OPACITY
-        assert shown[pixel] == pytest.approx(expected)
-    assert shown[3, 3] == pytest.approx([0.2, 0.2, 0.2])
+        expected = 51 * (1 - OPACITY) + 255 * np.array(to_rgb(colour)) * OPACITY
+        assert shown[pixel] == pytest.approx(expected, abs=0.5)
+    assert shown[3, 3].tolist() == [51, 51, 51]
 
 
 def examples() -> list[Example]:

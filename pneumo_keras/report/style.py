@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib
+import matplotlib.colors
 import matplotlib.style  # does not import pyplot
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -126,6 +126,20 @@ def drawing(width: float, height: float, data: str = "") -> Iterator[NotebookFig
                 gid="data",
             )
         yield figure
+
+
+def tinted(colour: str, lightness: float) -> tuple[float, float, float]:
+    """A colour mixed with white (lightness 0..1) or, below 0, with black.
+
+    Example:
+        >>> tinted("black", 0.5)
+        (0.5, 0.5, 0.5)
+    """
+    target = 1.0 if lightness > 0 else 0.0
+    share = abs(lightness)
+    return tuple(
+        float((1 - share) * part + share * target) for part in matplotlib.colors.to_rgb(colour)
+    )
 
 
 def save_figure(figure: Figure, name: str, caption: str, folder: str | Path) -> Figure:
