@@ -31,6 +31,8 @@ BASELINE = "#8C8C8C"
 INK, FAINT = "#222222", "#C8C8C8"
 TRUTH = "#F0E442"
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#56B4E9", "#E69F00", "#CC3D8F"
+GROUP_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#BBBBBB")
+GROUP_MARKERS = "os^Dv"  # with the colours, told apart in black and white too
 # Of outlines whose labels have no colour of their own.
 OUTLINES = (TRUTH, "#56B4E9", "#E69F00", "#CC79A7", "#009E73")
 

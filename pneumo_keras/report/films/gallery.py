@@ -89,11 +89,49 @@ def segmented_films(
         segmenter: what predicted them.
         scores: Dice of each film, in the same order.
     """
-    examples = []
-    for note, row in chosen.items():
-        film = read_film(data / films["film"].iloc[row])
-        predicted = at_size(probabilities[row], film.shape) >= segmenter.threshold
-        truth = read_mask(masks / films["mask"].iloc[row])
-        dice = float(scores["dice"].iloc[row])
-        examples.append(Example(films["name"].iloc[row], note, film, truth, predicted, dice))
-    return examples
+    return [
+        _example(note, row, films, data, masks, probabilities, segmenter, scores)
+        for note, row in chosen.items()
+    ]
+
+
+def extreme_films(
+    chosen: dict[str, list[int]],
+    films: pd.DataFrame,
+    data: Path,
+    masks: Path,
+    probabilities: np.ndarray,
+    segmenter: Segmenter,
+    scores: pd.DataFrame,
+) -> dict[str, list[Example]]:
+    """The films of `choose_extremes` with truth and prediction, at their own size.
+
+    Args:
+        chosen: row numbers by what they were chosen for, several each.
+        films, data, masks, probabilities, segmenter, scores: as for `segmented_films`.
+    """
+    return {
+        note: [
+            _example(note, row, films, data, masks, probabilities, segmenter, scores)
+            for row in rows
+        ]
+        for note, rows in chosen.items()
+    }
+
+
+def _example(
+    note: str,
+    row: int,
+    films: pd.DataFrame,
+    data: Path,
+    masks: Path,
+    probabilities: np.ndarray,
+    segmenter: Segmenter,
+    scores: pd.DataFrame,
+) -> Example:
+    """One test film with truth and prediction, at its own size."""
+    film = read_film(data / films["film"].iloc[row])
+    predicted = at_size(probabilities[row], film.shape) >= segmenter.threshold
+    truth = read_mask(masks / films["mask"].iloc[row])
+    dice = float(scores["dice"].iloc[row])
+    return Example(films["name"].iloc[row], note, film, truth, predicted, dice)
