@@ -58,8 +58,7 @@ def training_flowchart(recipe: Recipe) -> Figure:
                 "Chest films\nPNG or JPEG",
                 "LabelMe annotation\nclosed outlines, JSON",
                 "Mask images\nsize of the film",
-                f"Split {'by patient' if recipe.split_by == 'patient' else 'by image'}\n"
-                f"{100 - tested:g} % train, {tested:g} % test",
+                f"Split by {recipe.split_by}\n{100 - tested:g} % train, {tested:g} % test",
             ),
         )
         end, start = LEFT + 3 * (WIDTH + GAP) + WIDTH / 2, LEFT + WIDTH / 2
