@@ -137,10 +137,14 @@ def _draw_identity(axes: Axes, pairs: pd.DataFrame, first: str, second: str) -> 
     axes.set_yticks(np.linspace(0, 1, 6))
     corners = ((0.03, 0.97, "left", "top", second), (0.98, 0.03, "right", "bottom", first))
     for x, y, across, up, network in corners:
-        text = f"{network} better\non {wins[network]} films"
+        text = f"{network} better\non {_films(wins[network])}"
         axes.text(x, y, text, ha=across, va=up, fontsize=SMALL, gid=f"wins:{network}")
     if wins["equal"]:
-        axes.set_title(f"equal on {wins['equal']} films", fontsize=SMALL, pad=3)
+        axes.set_title(f"equal on {_films(wins['equal'])}", fontsize=SMALL, pad=3)
+
+
+def _films(count: int) -> str:
+    return f"{count} film{'' if count == 1 else 's'}"
 
 
 def _draw_zero(axes: Axes, first: str, second: str) -> None:

@@ -155,8 +155,7 @@ def _partitions(evidence: Evidence) -> dict[int, str]:
     of_part = {part: set(names) for part, names in patients}
     shared = len(of_part["test"] & (of_part["train"] | of_part["validation"]))
     return {
-        19: f"{_assignment(evidence)}: {counts} films. "
-        "`data/split.csv` lists every film.",
+        19: f"{_assignment(evidence)}: {counts} films. `data/split.csv` lists every film.",
         20: f"By {recipe['split_by']}. {shared} of {len(of_part['test'])} patients tested on are "
         "also in training or validation, as far as the patients of films are known.",
         21: f"{films['test']} test films, those there were. {OPEN} intended sample size and how it "
@@ -168,7 +167,7 @@ def _assignment(evidence: Evidence) -> str:
     """How the films were split: as the recipe draws them, or by a split that was handed in."""
     recipe = _run(evidence)["recipe"]
     settings = {key: recipe[key] for key in ("split_by", "test_share", "validation_share", "seed")}
-    if not split_films(evidence.index, **settings).sort_index().equals(evidence.split.sort_index()):
+    if split_films(evidence.index, **settings).to_dict() != evidence.split.to_dict():
         return f"As a split given beforehand has it. {OPEN} how it was made"
     return (
         f"At random, seed {recipe['seed']}, {100 * recipe['test_share']:g} % to test and "

@@ -39,7 +39,7 @@ def choose_extremes(scores: pd.DataFrame, films: int = 2) -> dict[str, list[int]
 
     Returns:
         Row numbers keyed `worst`, `median` and `best`, the lowest Dice first; equal ones in the
-        order of the rows. All empty where no film has a Dice.
+        order of the rows. Of two in the middle the better one is the median. All empty where no film has a Dice.
 
     Example:
         >>> choose_extremes(pd.DataFrame({"dice": [0.9, float("nan"), 0.1, 0.5]}), films=1)
