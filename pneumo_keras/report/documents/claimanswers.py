@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pneumo_keras.dataset.splits import PARTS, split_films
+from pneumo_keras.errors import StudyError
 from pneumo_keras.report.documents.cards import limits
 from pneumo_keras.report.documents.markdown import plain
 from pneumo_keras.training.networks import NETWORKS
@@ -167,7 +168,11 @@ def _assignment(evidence: Evidence) -> str:
     """How the films were split: as the recipe draws them, or by a split that was handed in."""
     recipe = _run(evidence)["recipe"]
     settings = {key: recipe[key] for key in ("split_by", "test_share", "validation_share", "seed")}
-    if split_films(evidence.index, **settings).to_dict() != evidence.split.to_dict():
+    try:
+        drawn = split_films(evidence.index, **settings).to_dict()
+    except StudyError:  # too few patients to draw any
+        drawn = None
+    if drawn != evidence.split.to_dict():
         return f"As a split given beforehand has it. {OPEN} how it was made"
     return (
         f"At random, seed {recipe['seed']}, {100 * recipe['test_share']:g} % to test and "
