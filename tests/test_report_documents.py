@@ -14,7 +14,8 @@ from pneumo_keras.report.documents.cards import model_card, write_model_card
 from pneumo_keras.report.documents.claim import claim_checklist, write_claim
 from pneumo_keras.report.documents.claimanswers import OPEN, Evidence, answers
 from pneumo_keras.report.documents.claimitems import SECTIONS
-from pneumo_keras.report.documents.markdown import markdown_table, plain
+from pneumo_keras.report.markdown import markdown_table, plain
+from pneumo_keras.report.tables import write_table
 from pneumo_keras.training.recipes import PAPER, QUICK
 
 SCORES = pd.DataFrame(
@@ -84,11 +85,29 @@ def test_plain_text_keeps_its_words_and_has_no_markup(text):
 def test_markdown_tables_show_numbers_and_gaps():
     table = pd.DataFrame({"a|b": ["x|y", "<b>"], "n": [1, 2], "v": [0.12345, None]})
     assert markdown_table(table).split("\n") == [
-        r"| a\|b | n | v |",
-        "| --- | ---: | ---: |",
-        r"| x\|y | 1 | 0.123 |",
-        r"| \<b\> | 2 | – |",
+        r"| a\|b  |   n |     v |",
+        "| ----- | --: | ----: |",
+        r"| x\|y  |   1 | 0.123 |",
+        r"| \<b\> |   2 |     – |",
     ]
+
+
+def test_tables_are_written_with_even_decimals_and_escaped(tmp_path):
+    table = pd.DataFrame({"Network": ["SegNet", "a_b"], "IoU, %": [0.7, None], "n": [250, 3]})
+    write_table(table, "table_9", "50 % of A&B_c {x}", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "table_9.csv",
+        "table_9.md",
+        "table_9.tex",
+    ]
+    markdown = (tmp_path / "table_9.md").read_text("utf-8")
+    assert "| SegNet  |  0.700 | 250 |" in markdown and r"| a\_b    |      – |   3 |" in markdown
+    latex = (tmp_path / "table_9.tex").read_text("utf-8")
+    assert r"\caption{50 \% of A\&B\_c \{x\}}" in latex
+    assert r"\begin{tabular}{lrr}" in latex
+    assert r"Network & IoU, \% & n \\" in latex
+    assert r"SegNet & 0.700 & 250 \\" in latex and r"a\_b & – & 3 \\" in latex
+    assert pd.read_csv(tmp_path / "table_9.csv")["n"].tolist() == [250, 3]
 
 
 def test_card_says_data_recipe_scores_and_digest(tmp_path):
@@ -102,8 +121,8 @@ def test_card_says_data_recipe_scores_and_digest(tmp_path):
         "not for diagnosis",
         "**phantoms**: drawn by a program",
         "4 trained on, 2 validated on, 2 tested on; split by patient, seed 1",
-        "| Learning rate | 0.003, cosine |",
-        "| Dice per film | 0.721 | 0.69–0.75 |",
+        "0.003, cosine",
+        "| Dice per film | 0.721 | 0.69–0.75     |",
         "what reaches 0.5 is marked",
         "Trained from random weights",
         "171 s on CPU, 2 cores",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from pneumo_keras.dataset.files import write_whole
 from pneumo_keras.errors import StudyError
-from pneumo_keras.report.documents.markdown import markdown_table, plain
+from pneumo_keras.report.markdown import markdown_table, plain
 from pneumo_keras.report.tables import parameter_table
 from pneumo_keras.training.networks import NETWORKS
 

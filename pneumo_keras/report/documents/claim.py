@@ -8,7 +8,7 @@ from pneumo_keras.dataset.files import write_whole
 from pneumo_keras.report.documents.cards import WARNING
 from pneumo_keras.report.documents.claimanswers import OPEN, Evidence, answers
 from pneumo_keras.report.documents.claimitems import SECTIONS
-from pneumo_keras.report.documents.markdown import markdown_table
+from pneumo_keras.report.markdown import markdown_table
 
 SOURCE = (
     "Items after the 2024 update of CLAIM, in our own words: Tejani AS, Klontzas ME, Gatti AA, et "

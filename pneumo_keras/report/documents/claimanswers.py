@@ -13,7 +13,7 @@ import pandas as pd
 from pneumo_keras.dataset.splits import PARTS, split_films
 from pneumo_keras.errors import StudyError
 from pneumo_keras.report.documents.cards import limits
-from pneumo_keras.report.documents.markdown import plain
+from pneumo_keras.report.markdown import plain
 from pneumo_keras.training.networks import NETWORKS
 
 OPEN = "**OPEN: to be filled in by the authors:**"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
 # Characters that begin a link, a tag, code, emphasis or a table's cell, and entities.
@@ -28,20 +29,21 @@ def markdown_table(table: pd.DataFrame) -> str:
 
     Example:
         >>> print(markdown_table(pd.DataFrame({"Network": ["SegNet"], "Dice": [0.75]})))
-        | Network | Dice |
-        | --- | ---: |
-        | SegNet | 0.750 |
+        | Network |  Dice |
+        | ------- | ----: |
+        | SegNet  | 0.750 |
     """
-    numeric = [pd.api.types.is_numeric_dtype(table[column]) for column in table]
-    lines = [
-        [plain(column) for column in table.columns],
-        ["---:" if number else "---" for number in numeric],
-        *([_cell(value) for value in row] for row in table.itertuples(index=False)),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    columns = []
+    for head, values in table.items():
+        number = pd.api.types.is_numeric_dtype(values)
+        cells = [plain(head), *(_cell(value) for value in values)]
+        width = max(3, *map(len, cells))
+        cells = [cell.rjust(width) if number else cell.ljust(width) for cell in cells]
+        columns.append([cells[0], "-" * (width - number) + ":" * number, *cells[1:]])
+    return "\n".join(f"| {' | '.join(row)} |" for row in zip(*columns, strict=True))
 
 
 def _cell(value: object) -> str:
     if pd.isna(value):
         return "–"
-    return f"{value:.3f}" if isinstance(value, float) else plain(value)
+    return f"{value:.3f}" if isinstance(value, (float, np.floating)) else plain(value)
