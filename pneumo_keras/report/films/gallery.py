@@ -91,10 +91,14 @@ def segmented_films(
         segmenter: what predicted them.
         scores: Dice of each film, in the same order.
     """
-    return [
-        _example(note, row, films, data, masks, probabilities, segmenter, scores)
-        for note, row in chosen.items()
-    ]
+    examples = []
+    for note, row in chosen.items():
+        film = read_film(data / films["film"].iloc[row])
+        predicted = at_size(probabilities[row], film.shape) >= segmenter.threshold
+        truth = read_mask(masks / films["mask"].iloc[row])
+        dice = float(scores["dice"].iloc[row])
+        examples.append(Example(films["name"].iloc[row], note, film, truth, predicted, dice))
+    return examples
 
 
 def extreme_films(
@@ -112,11 +116,9 @@ def extreme_films(
         chosen: row numbers by what they were chosen for, several each.
         films, data, masks, probabilities, segmenter, scores: as for `segmented_films`.
     """
+    found = (films, data, masks, probabilities, segmenter, scores)
     return {
-        note: [
-            _example(note, row, films, data, masks, probabilities, segmenter, scores)
-            for row in rows
-        ]
+        note: segmented_films({f"{note} {place}": row for place, row in enumerate(rows, 1)}, *found)
         for note, rows in chosen.items()
     }
 
@@ -156,21 +158,3 @@ def tested_films(
             },
             dice={network: float(scores[network]["dice"].iloc[row]) for network in probabilities},
         )
-
-
-def _example(
-    note: str,
-    row: int,
-    films: pd.DataFrame,
-    data: Path,
-    masks: Path,
-    probabilities: np.ndarray,
-    segmenter: Segmenter,
-    scores: pd.DataFrame,
-) -> Example:
-    """One test film with truth and prediction, at its own size."""
-    film = read_film(data / films["film"].iloc[row])
-    predicted = at_size(probabilities[row], film.shape) >= segmenter.threshold
-    truth = read_mask(masks / films["mask"].iloc[row])
-    dice = float(scores["dice"].iloc[row])
-    return Example(films["name"].iloc[row], note, film, truth, predicted, dice)
