@@ -1,36 +1,35 @@
 """Figures: what they say is what was computed, and they are written alike every time."""
 
-import itertools
-
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from figure_checks import assert_readable, by_gid, words
 from matplotlib.colors import to_rgb
-from matplotlib.text import Text
 
+from pneumo_keras.evaluation.overlay import OPACITY
 from pneumo_keras.models.deeplabv3 import deeplab_v3
 from pneumo_keras.models.layers import MaxPoolingWithIndices2D
 from pneumo_keras.models.segnet import segnet
 from pneumo_keras.report import style
-from pneumo_keras.report.architecture import deeplabv3_figure, segnet_figure
-from pneumo_keras.report.exploration import (
+from pneumo_keras.report.charts.exploration import (
     history_figure,
     intensity_figure,
     leak_figure,
     prevalence_figure,
 )
-from pneumo_keras.report.flowcharts import testing_flowchart as figure_4
-from pneumo_keras.report.flowcharts import training_flowchart as figure_3
-from pneumo_keras.report.panels import (
-    OPACITY,
+from pneumo_keras.report.charts.results import accuracy_figure, iou_figure
+from pneumo_keras.report.diagrams.architecture import segnet_figure
+from pneumo_keras.report.diagrams.flowcharts import testing_flowchart as figure_4
+from pneumo_keras.report.diagrams.flowcharts import training_flowchart as figure_3
+from pneumo_keras.report.diagrams.pyramid import deeplabv3_figure
+from pneumo_keras.report.films.panels import (
     Example,
     annotation_figure,
     augmentation_figure,
-    overlay,
+    error_overlay,
     segmentation_figure,
 )
-from pneumo_keras.report.results import accuracy_figure, iou_figure
 from pneumo_keras.report.style import drawing, save_figure
 from pneumo_keras.training.recipes import PAPER, QUICK, TUNED
 
@@ -49,42 +48,6 @@ def small_deeplab(request):
     return deeplab_v3(
         size, width=0.05, output_stride=request.param, atrous_rates=(3, 15, 16), decoder=True
     )
-
-
-def by_gid(figure, prefix: str) -> dict:
-    """Artists of a figure by what follows the prefix in their name."""
-    found = figure.findobj(lambda artist: str(artist.get_gid() or "-").startswith(prefix))
-    return {artist.get_gid().removeprefix(prefix): artist for artist in found}
-
-
-def words(figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-
-
-def assert_readable(figure) -> None:
-    """No text is cut off at the page, none lies over another."""
-    figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
-    ticks = {
-        tick
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_ticklabels(which="both")
-    }
-    texts = [
-        text
-        for text in figure.findobj(Text)
-        if text.get_text().strip() and text not in ticks and text.get_visible()
-    ]
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
-    page = figure.bbox
-    for text, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1 and box.y1 <= page.y1, text
-    for (one, first), (other, second) in itertools.combinations(boxes, 2):
-        width = min(first.x1, second.x1) - max(first.x0, second.x0)
-        height = min(first.y1, second.y1) - max(first.y0, second.y0)
-        # Boxes of lines hold their leading too: a pixel or two of that may overlap.
-        assert width <= 1 or height <= 3, (one, other)
 
 
 def test_figure_1_says_size_and_channels_of_every_block(small_segnet):
@@ -171,19 +134,19 @@ def test_flow_charts_say_the_recipe(recipe):
     assert ("0.5" in testing) == (recipe is not TUNED)
 
 
-def test_overlay_colours_right_wrong_and_missed_pixels():
+def test_error_overlay_colours_right_wrong_and_missed_pixels():
     film = np.full((4, 4), 51, np.uint8)
     truth, predicted = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
     truth[0, 0] = truth[1, 1] = predicted[0, 0] = predicted[2, 2] = True
-    shown = overlay(film, truth, predicted)
+    shown = error_overlay(film, truth, predicted)
     for pixel, colour in (
         ((0, 0), style.TRUE_POSITIVE),
         ((2, 2), style.FALSE_POSITIVE),
         ((1, 1), style.FALSE_NEGATIVE),
     ):
-        expected = 0.2 * (1 - OPACITY) + np.array(to_rgb(colour)) * OPACITY
-        assert shown[pixel] == pytest.approx(expected)
-    assert shown[3, 3] == pytest.approx([0.2, 0.2, 0.2])
+        expected = 51 * (1 - OPACITY) + 255 * np.array(to_rgb(colour)) * OPACITY
+        assert shown[pixel] == pytest.approx(expected, abs=0.5)
+    assert shown[3, 3].tolist() == [51, 51, 51]
 
 
 def examples() -> list[Example]:

@@ -229,7 +229,7 @@ def test_overlay_keeps_the_grey_of_what_is_not_marked():
     picture = overlay(film, mask)
     np.testing.assert_array_equal(picture[~mask], np.repeat(film[~mask][:, None], 3, axis=1))
     inside, rim = (slice(11, 19), slice(6, 14)), (10, slice(5, 15))
-    expected = np.floor(0.65 * film[inside][..., None] + 0.35 * np.array([0, 158, 115]))
+    expected = np.floor(0.55 * film[inside][..., None] + 0.45 * np.array([0, 158, 115]))
     np.testing.assert_allclose(picture[inside], expected, atol=1)
     assert (picture[rim] == [0, 158, 115]).all()
 

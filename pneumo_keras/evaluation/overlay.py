@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+from PIL import ImageColor
 
-# Blue-green on grey: seen by the colour-blind too. RGB.
-MARK = (0, 158, 115)
-OPACITY = 0.35
+MARK = "#009E73"  # blue-green on grey: seen by the colour-blind too
+OPACITY = 0.45  # of the colours laid over a film
+
+
+def tinted_film(film: np.ndarray, regions: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
+    """A film with each region coloured in.
+
+    Args:
+        film: (height, width) uint8.
+        regions: masks (height, width) bool with their colours, `#rrggbb`.
+
+    Returns:
+        (height, width, 3) uint8, RGB. Pixels of no region keep their grey.
+
+    Example:
+        >>> film, mask = np.array([[100, 100]], np.uint8), np.array([[True, False]])
+        >>> tinted_film(film, [(mask, "#FF0000")]).tolist()
+        [[[170, 55, 55], [100, 100, 100]]]
+    """
+    picture = np.repeat(film[..., None], 3, axis=2)
+    for region, colour in regions:
+        tint = np.array(ImageColor.getrgb(colour))
+        mixed = (1 - OPACITY) * picture[region] + OPACITY * tint
+        picture[region] = np.round(mixed).astype(np.uint8)
+    return picture
 
 
 def overlay(film: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -24,9 +49,7 @@ def overlay(film: np.ndarray, mask: np.ndarray) -> np.ndarray:
         >>> overlay(np.full((4, 4), 9, np.uint8), np.zeros((4, 4), bool))[0, 0].tolist()
         [9, 9, 9]
     """
-    grey = np.repeat(film[..., None], 3, axis=2)
-    tinted = ((1 - OPACITY) * grey + OPACITY * np.array(MARK)).astype(np.uint8)
-    picture = np.where(mask[..., None], tinted, grey)
+    picture = tinted_film(film, [(mask, MARK)])
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     thickness = max(1, round(max(film.shape) / 400))
-    return cv2.drawContours(np.ascontiguousarray(picture), contours, -1, MARK, thickness)
+    return cv2.drawContours(picture, contours, -1, ImageColor.getrgb(MARK), thickness)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import matplotlib
+import matplotlib.colors
 import matplotlib.style  # does not import pyplot
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,6 +31,8 @@ BASELINE = "#8C8C8C"
 INK, FAINT = "#222222", "#C8C8C8"
 TRUTH = "#F0E442"
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#56B4E9", "#E69F00", "#CC3D8F"
+GROUP_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#BBBBBB")
+GROUP_MARKERS = "os^Dv"  # with the colours, told apart in black and white too
 # Of outlines whose labels have no colour of their own.
 OUTLINES = (TRUTH, "#56B4E9", "#E69F00", "#CC79A7", "#009E73")
 
@@ -126,6 +128,20 @@ def drawing(width: float, height: float, data: str = "") -> Iterator[NotebookFig
                 gid="data",
             )
         yield figure
+
+
+def tinted(colour: str, lightness: float) -> tuple[float, float, float]:
+    """A colour mixed with white (lightness 0..1) or, below 0, with black.
+
+    Example:
+        >>> tinted("black", 0.5)
+        (0.5, 0.5, 0.5)
+    """
+    target = 1.0 if lightness > 0 else 0.0
+    share = abs(lightness)
+    return tuple(
+        float((1 - share) * part + share * target) for part in matplotlib.colors.to_rgb(colour)
+    )
 
 
 def save_figure(figure: Figure, name: str, caption: str, folder: str | Path) -> Figure:

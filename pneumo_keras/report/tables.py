@@ -8,6 +8,7 @@ import pandas as pd
 
 from pneumo_keras.dataset.files import write_csv, write_whole
 from pneumo_keras.evaluation.scores import summary
+from pneumo_keras.report.markdown import markdown_table, plain
 from pneumo_keras.training.networks import NETWORKS
 
 # Table 2 as printed, for comparison only: no n, no spread, no definition of the average.
@@ -16,6 +17,14 @@ PUBLISHED = {
     "SegNet": {"accuracy": 0.81, "iou": 0.70},
 }
 PAPER = "as the paper prints it"
+_LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+    }
+)
 _LOSS_NAMES = {
     "binary_crossentropy": "Binary cross-entropy",
     "hybrid_published": "unet3p_hybrid_loss (as published)",
@@ -149,17 +158,27 @@ def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> N
         name: file name without suffix.
         caption: what it shows, and the data, n and recipe it was made from.
         folder: where to.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> folder = Path(mkdtemp())
+        >>> table = pd.DataFrame({"Network": ["SegNet"], "95 % interval": ["0.6 to 0.7"]})
+        >>> write_table(table, "table_9", "Scores of A&B.", folder)
+        >>> [line for line in (folder / "table_9.tex").read_text().split("\\n") if "%" in line]
+        ['Network & 95 \\\\% interval \\\\\\\\']
     """
     write_csv(folder / f"{name}.csv", table)
-    text = table.astype(object).where(table.notna(), "–")
-    markdown = f"**{caption}**\n\n{text.to_markdown(index=False)}\n"
+    markdown = f"**{plain(caption)}**\n\n{markdown_table(table)}\n"
     write_whole(folder / f"{name}.md", markdown.encode())
-    escaped = caption.replace("_", r"\_").replace("%", r"\%")
+    text = table.astype(object).where(table.notna(), "–")
+    numeric = [pd.api.types.is_numeric_dtype(table[column]) for column in table]
     latex = (
         text.style.hide(axis="index")
         .format(precision=3, escape="latex")
+        .format_index(axis="columns", escape="latex")
         .to_latex(
-            caption=escaped,
+            caption=caption.translate(_LATEX),
+            column_format="".join("r" if number else "l" for number in numeric),
             label=f"tab:{name}",
             hrules=True,
             position="htbp",

@@ -5,13 +5,12 @@ All of it on a page whose unit is the inch, origin at the lower left.
 
 from __future__ import annotations
 
-import matplotlib.colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon
 from matplotlib.path import Path
 
-from pneumo_keras.report.style import INK, SMALL
+from pneumo_keras.report.style import INK, SMALL, tinted
 
 LINE = 0.7  # points
 # How far a slab recedes to the upper right, as a share of its height.
@@ -30,20 +29,6 @@ def page(figure: Figure) -> Axes:
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.axis("off")
     return axes
-
-
-def tinted(colour: str, lightness: float) -> tuple[float, float, float]:
-    """A colour mixed with white (lightness 0..1) or, below 0, with black.
-
-    Example:
-        >>> tinted("black", 0.5)
-        (0.5, 0.5, 0.5)
-    """
-    target = 1.0 if lightness > 0 else 0.0
-    share = abs(lightness)
-    return tuple(
-        float((1 - share) * part + share * target) for part in matplotlib.colors.to_rgb(colour)
-    )
 
 
 def slab(
@@ -153,6 +138,11 @@ def lines(
             fontsize=SMALL,
             fontweight="bold" if heading else "normal",
         )
+
+
+def corner_note(axes: Axes, right: float, text: str) -> None:
+    """A small grey line at the bottom of a page, ending at its right."""
+    axes.text(right, 0.06, text, ha="right", va="bottom", fontsize=SMALL, color="#666666")
 
 
 def arrow(

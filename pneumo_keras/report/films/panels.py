@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib.colors
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from pneumo_keras.report.filmgrid import (
+from pneumo_keras.evaluation.overlay import tinted_film
+from pneumo_keras.report.films.filmgrid import (
     LABEL,
     SIDE,
     FilmGrid,
@@ -29,8 +29,6 @@ from pneumo_keras.report.style import (
     TRUTH,
     drawing,
 )
-
-OPACITY = 0.45  # of the colours laid over a film
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,7 @@ class Example:
     dice: float | None
 
 
-def overlay(film: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def error_overlay(film: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """A film with true positives, false positives and false negatives coloured in.
 
     Args:
@@ -63,12 +61,12 @@ def overlay(film: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.nd
         predicted: (H, W) bool.
 
     Returns:
-        (H, W, 3) float, 0..1.
+        (H, W, 3) uint8, RGB.
 
     Example:
         >>> black, all_of_it = np.zeros((1, 1), np.uint8), np.ones((1, 1), bool)
-        >>> overlay(black, ~all_of_it, ~all_of_it).ravel().tolist()
-        [0.0, 0.0, 0.0]
+        >>> error_overlay(black, ~all_of_it, ~all_of_it).ravel().tolist()
+        [0, 0, 0]
     """
     return tinted_film(
         film,
@@ -78,15 +76,6 @@ def overlay(film: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.nd
             (truth & ~predicted, FALSE_NEGATIVE),
         ),
     )
-
-
-def tinted_film(film: np.ndarray, regions: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
-    """A film with each region coloured in; (H, W, 3) float, 0..1."""
-    shown = np.repeat(film[..., None] / 255.0, 3, axis=-1)
-    for region, colour in regions:
-        tint = np.array(matplotlib.colors.to_rgb(colour))
-        shown[region] = (1 - OPACITY) * shown[region] + OPACITY * tint
-    return shown
 
 
 def segmentation_figure(examples: Sequence[Example], network: str, data: str) -> Figure:
@@ -113,7 +102,7 @@ def segmentation_figure(examples: Sequence[Example], network: str, data: str) ->
             show(row[0], example.film)
             show(row[1], 255 * example.truth.astype(np.uint8))
             show(row[2], 255 * example.predicted.astype(np.uint8))
-            show(row[3], overlay(example.film, example.truth, example.predicted))
+            show(row[3], error_overlay(example.film, example.truth, example.predicted))
             outline(row[3], example.truth, TRUTH)
             dice = f"Dice {example.dice:.2f}" if example.dice is not None else "nothing to find"
             label(row[0], dice, example.name, example.note[:1].upper() + example.note[1:])

@@ -71,14 +71,14 @@ def show(axes: Axes, image: np.ndarray) -> None:
     axes.axis("off")
 
 
-def outline(axes: Axes, mask: np.ndarray, colour: str) -> None:
-    """The border of a mask, drawn over a film of the same shape."""
+def outline(axes: Axes, mask: np.ndarray, colour: str, width: float = 1.0) -> None:
+    """The border of a mask, drawn over a film of the same shape; its width is in points."""
     if mask.any():
         # A margin, so that the border also closes along the edge of the film.
         padded = np.pad(mask, 1).astype(float)
         rows, columns = (np.arange(side) - 1 for side in padded.shape)
-        lines = axes.contour(columns, rows, padded, [0.5], colors=[colour], linewidths=1.0)
-        lines.set_path_effects(HALO)
+        lines = axes.contour(columns, rows, padded, [0.5], colors=[colour], linewidths=width)
+        lines.set_path_effects([withStroke(linewidth=2.2 * width, foreground="#202020")])
 
 
 def outline_handle(colour: str, name: str) -> Line2D:

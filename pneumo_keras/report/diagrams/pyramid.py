@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from pneumo_keras.report.backbone import (
+from pneumo_keras.report.diagrams.backbone import (
     ATROUS,
     HEIGHT,
     PITCH,
@@ -18,9 +18,8 @@ from pneumo_keras.report.backbone import (
     draw_backbone,
     heading,
 )
-from pneumo_keras.report.drawing import arrow, box, lines, page
-from pneumo_keras.report.style import INK, PAGE_WIDTH, SMALL, drawing
-from pneumo_keras.report.topology import (
+from pneumo_keras.report.diagrams.drawing import arrow, box, corner_note, lines, page
+from pneumo_keras.report.diagrams.topology import (
     Branch,
     Stage,
     after_pyramid,
@@ -30,6 +29,7 @@ from pneumo_keras.report.topology import (
     pyramid,
     source,
 )
+from pneumo_keras.report.style import INK, PAGE_WIDTH, SMALL, drawing
 
 BOTTOM = 0.3  # of pyramid and tail, inches
 BRANCH_WIDTH, TAIL_WIDTH = 1.42, 1.42
@@ -73,15 +73,7 @@ def deeplabv3_figure(model: keras.Model) -> Figure:
         starred = [text for text in axes.texts if text.get_text().endswith("*")]
         if starred:
             axes.text(0.08, 0.06, CENTRE_NOTE, ha="left", va="bottom", fontsize=SMALL)
-        axes.text(
-            PAGE_WIDTH + extra - 0.1,
-            0.06,
-            f"{model.count_params():,} parameters",
-            ha="right",
-            va="bottom",
-            fontsize=SMALL,
-            color="#666666",
-        )
+        corner_note(axes, PAGE_WIDTH + extra - 0.1, f"{model.count_params():,} parameters")
     return figure
 
 

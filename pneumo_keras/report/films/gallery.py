@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from pneumo_keras.dataset.augmentation import augment
 from pneumo_keras.dataset.films import read_film, read_mask
 from pneumo_keras.dataset.labelme import paint, read_annotation
 from pneumo_keras.evaluation.predict import Segmenter, at_size
-from pneumo_keras.report.panels import Example
+from pneumo_keras.report.films.panels import Example
+from pneumo_keras.report.page.thumbnails import TestedFilm
 
 
 def annotated_films(
@@ -97,3 +99,62 @@ def segmented_films(
         dice = float(scores["dice"].iloc[row])
         examples.append(Example(films["name"].iloc[row], note, film, truth, predicted, dice))
     return examples
+
+
+def extreme_films(
+    chosen: dict[str, list[int]],
+    films: pd.DataFrame,
+    data: Path,
+    masks: Path,
+    probabilities: np.ndarray,
+    segmenter: Segmenter,
+    scores: pd.DataFrame,
+) -> dict[str, list[Example]]:
+    """The films of `choose_extremes` with truth and prediction, at their own size.
+
+    Args:
+        chosen: row numbers by what they were chosen for, several each.
+        films, data, masks, probabilities, segmenter, scores: as for `segmented_films`.
+    """
+    found = (films, data, masks, probabilities, segmenter, scores)
+    return {
+        note: segmented_films({f"{note} {place}": row for place, row in enumerate(rows, 1)}, *found)
+        for note, rows in chosen.items()
+    }
+
+
+def tested_films(
+    rows: Sequence[int],
+    films: pd.DataFrame,
+    data: Path,
+    masks: Path,
+    probabilities: dict[str, np.ndarray],
+    thresholds: dict[str, float],
+    scores: dict[str, pd.DataFrame],
+) -> Iterator[TestedFilm]:
+    """Test films with truth and the predictions of all networks, read one by one.
+
+    Args:
+        rows: which of the test films, such as `choose_shown` picks.
+        films: one row a test film, with `name`, `patient`, `group`, `film` and `mask`.
+        data: folder of the films.
+        masks: folder of the mask PNGs.
+        probabilities: by network, (films, size, size), 0..1.
+        thresholds: by network.
+        scores: by network, `dice` of each film, in the same order.
+    """
+    for row in rows:
+        film = read_film(data / films["film"].iloc[row])
+        patient = films["patient"].iloc[row]
+        yield TestedFilm(
+            name=str(films["name"].iloc[row]),
+            patient="" if pd.isna(patient) else str(patient),
+            group=str(films["group"].iloc[row]),
+            film=film,
+            truth=read_mask(masks / films["mask"].iloc[row]),
+            predicted={
+                network: at_size(of_network[row], film.shape) >= thresholds[network]
+                for network, of_network in probabilities.items()
+            },
+            dice={network: float(scores[network]["dice"].iloc[row]) for network in probabilities},
+        )

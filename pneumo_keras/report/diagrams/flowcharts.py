@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pneumo_keras.report.drawing import arrow, box, diamond, page, tinted
-from pneumo_keras.report.style import NETWORK_COLOURS, PAGE_WIDTH, SMALL, drawing
+from pneumo_keras.report.diagrams.drawing import arrow, box, diamond, page
+from pneumo_keras.report.style import NETWORK_COLOURS, PAGE_WIDTH, SMALL, drawing, tinted
 from pneumo_keras.training.networks import NETWORKS
 from pneumo_keras.training.recipes import Recipe
 
@@ -58,8 +58,7 @@ def training_flowchart(recipe: Recipe) -> Figure:
                 "Chest films\nPNG or JPEG",
                 "LabelMe annotation\nclosed outlines, JSON",
                 "Mask images\nsize of the film",
-                f"Split {'by patient' if recipe.split_by == 'patient' else 'by image'}\n"
-                f"{100 - tested:g} % train, {tested:g} % test",
+                f"Split by {recipe.split_by}\n{100 - tested:g} % train, {tested:g} % test",
             ),
         )
         end, start = LEFT + 3 * (WIDTH + GAP) + WIDTH / 2, LEFT + WIDTH / 2
@@ -90,9 +89,9 @@ def testing_flowchart(recipe: Recipe) -> Figure:
 
     Example:
         >>> from pneumo_keras.training.recipes import QUICK
-        >>> figure = testing_flowchart(QUICK)
-        >>> "Resize to 96×96" in [text.get_text() for text in figure.axes[0].texts]
-        True
+        >>> said = [text.get_text() for text in testing_flowchart(QUICK).axes[0].texts]
+        >>> [text for text in said if "Resize" in text]
+        ['Resize to 96×96']
     """
     chosen = "chosen in validation" if recipe.threshold == "validation" else recipe.threshold
     with drawing(PAGE_WIDTH, 2.55) as figure:

@@ -17,12 +17,9 @@ from matplotlib.legend_handler import HandlerPatch
 from matplotlib.patches import FancyArrowPatch, Patch
 
 from pneumo_keras.models.layers import MaxPoolingWithIndices2D, MaxUnpooling2D
-from pneumo_keras.report.drawing import DEPTH_RIGHT, arrow, page, slab
-from pneumo_keras.report.pyramid import deeplabv3_figure
+from pneumo_keras.report.diagrams.drawing import DEPTH_RIGHT, arrow, corner_note, page, slab
+from pneumo_keras.report.diagrams.topology import consumer, feature_shape, segnet_blocks, source
 from pneumo_keras.report.style import INK, PAGE_WIDTH, SMALL, drawing
-from pneumo_keras.report.topology import consumer, feature_shape, segnet_blocks, source
-
-__all__ = ["deeplabv3_figure", "segnet_figure"]
 
 HEIGHT, MIDDLE, TALLEST = 3.2, 1.72, 1.35  # inches
 THIN = 0.045  # thickness of layers that change no channels, inches
@@ -64,15 +61,7 @@ def segnet_figure(model: keras.Model) -> Figure:
         _draw_indices(axes, blocks, tops)
         _draw_halves(axes, blocks, spans)
         _draw_legend(axes, blocks)
-        axes.text(
-            PAGE_WIDTH - MARGIN,
-            0.06,
-            f"{model.count_params():,} parameters",
-            ha="right",
-            va="bottom",
-            fontsize=SMALL,
-            color="#666666",
-        )
+        corner_note(axes, PAGE_WIDTH - MARGIN, f"{model.count_params():,} parameters")
     return figure
 
 

@@ -6,9 +6,9 @@ import math
 
 from matplotlib.axes import Axes
 
-from pneumo_keras.report.drawing import arrow, slab
+from pneumo_keras.report.diagrams.drawing import arrow, slab
+from pneumo_keras.report.diagrams.topology import Stage, centre_only
 from pneumo_keras.report.style import SMALL
-from pneumo_keras.report.topology import Stage, centre_only
 
 HEIGHT, MIDDLE, TALLEST = 3.85, 2.25, 1.5  # inches
 TOP = HEIGHT - 0.4  # of what stands under a heading

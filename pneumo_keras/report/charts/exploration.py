@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from pneumo_keras.report.style import (
     BASELINE,
     FALSE_POSITIVE,
+    GROUP_COLOURS,
     INK,
     NETWORK_COLOURS,
     PAGE_WIDTH,
@@ -21,7 +22,6 @@ from pneumo_keras.report.style import (
 )
 
 MARKED, UNMARKED = FALSE_POSITIVE, BASELINE
-GROUP_COLOURS = ("#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#BBBBBB")
 TERMS = {"focal": "focal", "ssim": "SSIM", "jaccard": "Jaccard"}
 
 

@@ -9,8 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pneumo_keras.evaluation.scores import film_scores, pooled_scores
-from pneumo_keras.report.drawing import tinted
-from pneumo_keras.report.style import BASELINE, INK, NETWORK_COLOURS, drawing
+from pneumo_keras.report.style import BASELINE, INK, NETWORK_COLOURS, drawing, tinted
 
 ORDER = ("SegNet", "DeepLabV3", "mean training mask", "nothing", "everything")
 PAPER_LABEL = "paper (its own data, n not stated)"
