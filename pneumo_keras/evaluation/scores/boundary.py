@@ -15,7 +15,7 @@ Implementations differ (arXiv 2410.02630 finds differences above 100 mm between 
 - Boundary IoU (Cheng et al. 2021) is the IoU of the two rims of `RIM` of the film's diagonal.
 
 The package surface-distance runs its boundary between pixels and weights it by length; ours counts
-boundary pixels alike. The two differ by fractions of a pixel.
+boundary pixels alike. On ragged masks the HD95 of the two differs by a pixel or so.
 """
 
 from __future__ import annotations
