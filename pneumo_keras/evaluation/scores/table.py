@@ -119,8 +119,8 @@ def score_masks(
     Example:
         >>> films = pd.DataFrame({"name": ["a"], "patient": ["1"], "group": ["virus"]})
         >>> truth = np.ones((1, 4, 4), bool)
-        >>> score_masks(~truth, truth, films).loc[0, ["dice", "surface_dice"]].tolist()
-        [0.0, 0.0]
+        >>> score_masks(~truth, truth, films)[["dice", "hd95"]].round(3).to_dict("records")
+        [{'dice': 0.0, 'hd95': 5.657}]
     """
     check_films(films, len(predicted), len(truth))
     names = films["name"].tolist()
