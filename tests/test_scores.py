@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    precision_score,
+    recall_score,
+)
 
 from pneumo_keras.dataset.films import read_film, read_mask, write_png
 from pneumo_keras.evaluation.overlay import overlay
@@ -51,13 +58,21 @@ def test_film_scores_by_hand():
     assert scores["accuracy"].tolist() == [0.94]
     assert scores["iou"].tolist() == [0.5]
     assert scores["dice"].tolist() == [12 / 18]
+    assert scores["sensitivity"].tolist() == [0.6]
+    assert scores["specificity"].tolist() == [88 / 90]
+    assert scores["precision"].tolist() == [0.75]
+    shares = scores.loc[0, ["truth_share", "predicted_share", "area_error"]]
+    assert shares.tolist() == pytest.approx([0.1, 0.08, -0.02])
 
 
 def test_pooled_scores_are_not_the_mean_over_films():
     """A small lesion missed and a large one found: pooling forgives the small one."""
     both = counts((90, 0, 0, 10), (0, 0, 10, 90))
-    assert pooled_scores(both) == {"accuracy": 0.95, "iou": 0.9}
+    pooled = pooled_scores(both)
+    assert (pooled["accuracy"], pooled["iou"], pooled["dice"]) == (0.95, 0.9, 180 / 190)
+    assert (pooled["sensitivity"], pooled["specificity"], pooled["precision"]) == (0.9, 1, 1)
     assert summary(both)["film_iou"] == 0.5
+    assert summary(both)["pooled_iou"] == summary(both)["iou"] == 0.9
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -69,6 +84,9 @@ def test_film_and_pooled_scores_are_those_of_scikit_learn(seed):
         assert row.iou == pytest.approx(jaccard_score(y, p))
         assert row.dice == pytest.approx(f1_score(y, p))
         assert row.accuracy == pytest.approx(accuracy_score(y, p))
+        assert row.sensitivity == pytest.approx(recall_score(y, p))
+        assert row.specificity == pytest.approx(recall_score(~y, ~p))
+        assert row.precision == pytest.approx(precision_score(y, p))
         assert [[row.tn, row.fp], [row.fn, row.tp]] == confusion_matrix(y, p).tolist()
     pooled = pooled_scores(count_pixels(truth, predicted))
     assert pooled["iou"] == pytest.approx(jaccard_score(truth.ravel(), predicted.ravel()))
@@ -93,6 +111,12 @@ def test_empty_masks_by_the_stated_policy():
     assert (result["films"], result["films_with_target"], result["missed"]) == (5, 3, 1)
     assert (result["films_without_target"], result["falsely_marked"]) == (2, 1)
     assert result["false_share"] == pytest.approx(0.15)
+    # Over all films: 1 for the film rightly left alone, 0 for the one falsely marked.
+    assert result["all_films_iou"] == pytest.approx(1.5 / 5)
+    assert result["all_films_dice"] == pytest.approx((2 / 3 + 1) / 5)
+    assert result["film_area_error"] == pytest.approx((-0.1 - 0.2 - 0.15 + 0 + 0.3) / 5)
+    assert result["film_absolute_area_error"] == pytest.approx(0.75 / 5)
+    assert result["film_precision"] == pytest.approx(1 / 3)
     assert result["iou"] == pytest.approx(10 / (10 + 35 + 50))
     assert result["accuracy"] == pytest.approx((10 + 80 + 80 + 75 + 100 + 70) / 500)
 
@@ -100,7 +124,10 @@ def test_empty_masks_by_the_stated_policy():
 def test_films_without_the_target_have_no_iou_and_no_dice():
     scores = film_scores(counts((0, 0, 0, 9), (0, 9, 0, 0), (0, 0, 9, 0)))
     assert scores["iou"].isna().tolist() == scores["dice"].isna().tolist() == [True, True, False]
+    assert scores["sensitivity"].isna().tolist() == [True, True, False]
+    assert scores["precision"].tolist()[2] == 0  # nothing predicted: 0, not left out
     assert scores["accuracy"].tolist() == [1, 0, 0]
+    assert scores["specificity"].isna().tolist() == [False, False, True]
 
 
 def test_without_any_target_the_means_are_missing_not_zero():
@@ -127,7 +154,7 @@ def test_missing_a_lesion_never_improves_the_mean(masks, data):
     for worse in (nothing, less):
         after = summary(count_pixels(truth, worse))
         assert after["films_with_target"] == before["films_with_target"]
-        for mean in ("film_iou", "film_dice"):
+        for mean in ("film_iou", "film_dice", "film_sensitivity", "film_precision"):
             assert math.isnan(after[mean]) == math.isnan(before[mean])
             assert not after[mean] > before[mean] + 1e-12
 
@@ -198,18 +225,8 @@ def test_written_scores_are_counts_and_scores_of_each_film(tmp_path):
     written = write_scores(counts((1, 1, 0, 2), (0, 0, 0, 4)), films, tmp_path / "s" / "scores.csv")
     read = pd.read_csv(tmp_path / "s" / "scores.csv", dtype={"patient": str})
     pd.testing.assert_frame_equal(read, written)
-    assert read.columns.tolist() == [
-        "name",
-        "patient",
-        "group",
-        "tp",
-        "fp",
-        "fn",
-        "tn",
-        "accuracy",
-        "iou",
-        "dice",
-    ]
+    columns = " ".join(read.columns)
+    assert columns.startswith("name patient group tp fp fn tn accuracy iou dice sensitivity")
     assert read["name"].tolist() == ["a", "b"] and read["iou"].isna().tolist() == [False, True]
 
 
