@@ -241,6 +241,7 @@ def test_facts_are_those_of_the_run():
     assert facts["Hardware"] == "GPU, Linux"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
 def test_a_browser_sorts_and_filters(tmp_path):
     films = [
