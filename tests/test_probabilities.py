@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import expit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     average_precision_score,
@@ -18,6 +19,7 @@ from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.scores import count_pixels, film_scores, pooled_scores
 from pneumo_keras.evaluation.scores.probabilities import (
     CELLS,
+    REACH,
     calibration_error,
     pixel_cells,
     precision_recall,
@@ -38,7 +40,8 @@ def predicted(seed=0, films=3, side=64, dtype=np.float32):
 def on_cells(seed=0, count=1500):
     """One pixel a cell at most, so that the cells lose nothing."""
     random = np.random.default_rng(seed)
-    probabilities = (random.permutation(CELLS)[:count] + 0.5) / CELLS
+    cells = (random.permutation(CELLS)[:count] + 0.5) / CELLS
+    probabilities = expit(REACH * (2 * cells - 1))
     return probabilities.reshape(1, 30, -1), (random.random(count) < 0.3).reshape(1, 30, -1)
 
 
@@ -68,6 +71,14 @@ def test_reliability_is_that_of_scikit_learn(seed):
     np.testing.assert_allclose(curve["predicted"], mean)
     np.testing.assert_allclose(curve["observed"], observed)
     assert calibration_error(curve) == pytest.approx(np.abs(observed - mean).mean())
+
+
+def test_a_network_that_is_sure_of_every_pixel_is_ranked_as_finely():
+    """All probabilities below 0.0001: they still tell the target from the rest."""
+    probabilities, truth = predicted(2)
+    expected = average_precision_score(truth.ravel(), probabilities.ravel())
+    scores = probability_scores(pixel_cells(probabilities * 1e-4, truth))
+    assert scores["pooled_average_precision"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_calibration_error_of_many_pixels_is_that_of_sorted_pixels():
@@ -113,7 +124,7 @@ def test_precision_and_recall_are_those_at_the_threshold():
     curve = precision_recall(pixel_cells(probabilities, truth))
     y, p = truth.ravel(), probabilities.ravel()
     for row in curve.iloc[::97].itertuples():
-        marked = p >= row.threshold - 1e-9
+        marked = p >= row.threshold
         assert row.precision == pytest.approx(precision_score(y, marked))
         assert row.recall == pytest.approx(recall_score(y, marked))
 

@@ -1,10 +1,12 @@
 """What the probabilities themselves are worth: calibration, precision and recall, thresholds.
 
-The pixels of all films are counted in `CELLS` cells of equal width by probability, so that a
-thousand films take seconds and no memory to speak of. Within a cell, pixels count as tied at their
-own mean probability. Brier score, mean probability and share of target of every cell are exact;
-average precision and calibration error are those of the probabilities so rounded, by at most
-1 / CELLS. The threshold sweep is exact.
+The pixels of all films are counted in `CELLS` cells of probability, so that a thousand films take
+seconds and no memory to speak of. The cells have equal width as logits: networks are sure of most
+pixels, and cells of equal width as probabilities would tie all of those. Within a cell, pixels
+count as tied at their own mean probability. Brier score, mean probability and share of target of
+every cell are exact; average precision and calibration error are those of the probabilities so
+rounded, by at most 0.00025, and by 0.1 % of themselves where they are small. The threshold sweep
+is exact.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from pneumo_keras.errors import StudyError
@@ -23,7 +26,8 @@ from pneumo_keras.evaluation.scores.checks import (
     check_threshold,
 )
 
-CELLS = 10_000
+CELLS = 2**15
+REACH = 16.0  # greatest logit told apart: probabilities from 1e-7 to 1 - 1e-7
 BINS = 15
 
 
@@ -51,7 +55,8 @@ def pixel_cells(probabilities: Sequence[np.ndarray], truth: Sequence[np.ndarray]
     sums, squares = np.zeros(CELLS), np.zeros(CELLS)
     for probability, mask in _pairs(probabilities, truth):
         probability, mask = probability.ravel().astype(float), mask.ravel()
-        cell = np.minimum((probability * CELLS).astype(np.int64), CELLS - 1)
+        place = (np.clip(logit(probability), -REACH, REACH) + REACH) / (2 * REACH)
+        cell = np.minimum((place * CELLS).astype(np.int64), CELLS - 1)
         counts += np.bincount(cell + CELLS * mask, minlength=2 * CELLS).reshape(2, CELLS)
         sums += np.bincount(cell, probability, CELLS)
         squares += np.bincount(cell, (probability - mask) ** 2, CELLS)
@@ -100,8 +105,8 @@ def probability_scores(cells: pd.DataFrame) -> dict[str, float]:
 def reliability_curve(cells: pd.DataFrame, bins: int = BINS) -> pd.DataFrame:
     """How often pixels given a probability are marked in truth, in bins of equal mass.
 
-    Pixels in order of probability are cut into `bins` as even as the cells allow: most pixels of
-    a film lie in the lowest cells, so that fewer bins than asked for may come out.
+    Pixels in order of probability are cut into `bins` as even as the cells allow; a cell that
+    holds more pixels than a bin should leaves fewer bins.
 
     Args:
         cells: see `pixel_cells`.

@@ -26,7 +26,7 @@ from pneumo_keras.report.style import (
 )
 
 SQUARE = 2.6  # side of the axes of a curve, inches
-LEFT = 0.6  # room for the labels of an axis, inches
+LEFT = 0.7  # room for the labels of an axis, inches
 NOTE = "#666666"
 MARKERS = ("o", "s")  # so that the networks can be told apart without colour
 MEASURES = {
@@ -52,7 +52,7 @@ def reliability_figure(cells: dict[str, pd.DataFrame], data: str) -> Figure:
         >>> len(reliability_figure({"SegNet": cells}, "phantoms").axes)
         2
     """
-    with drawing(SQUARE + 1.05, SQUARE + 2.1, data) as figure:
+    with drawing(SQUARE + 1.15, SQUARE + 2.1, data) as figure:
         axes = figure.axes_at(LEFT, 1.98, SQUARE, SQUARE)
         below = figure.axes_at(LEFT, 1.1, SQUARE, 0.7)
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, zorder=0)
@@ -94,7 +94,7 @@ def reliability_figure(cells: dict[str, pd.DataFrame], data: str) -> Figure:
         below.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
         below.minorticks_off()
         for each in (axes, below):
-            each.yaxis.set_label_coords(-0.17, 0.5)
+            each.yaxis.set_label_coords(-0.2, 0.5)
     return figure
 
 
@@ -121,7 +121,7 @@ def precision_recall_figure(
         >>> figure.axes[0].get_xlabel()
         'sensitivity (recall)'
     """
-    with drawing(SQUARE + 1.05, SQUARE + 1.68, data) as figure:
+    with drawing(SQUARE + 1.15, SQUARE + 1.68, data) as figure:
         axes = figure.axes_at(LEFT, 1.58, SQUARE, SQUARE)
         _equal_dice(axes)
         for (network, counted), marker in zip(cells.items(), MARKERS, strict=False):
