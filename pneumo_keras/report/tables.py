@@ -9,6 +9,7 @@ import pandas as pd
 from pneumo_keras.dataset.files import write_csv, write_whole
 from pneumo_keras.evaluation.scores import summary
 from pneumo_keras.training.networks import NETWORKS
+from pneumo_keras.training.outcome import outcome
 
 # Table 2 as printed, for comparison only: no n, no spread, no definition of the average.
 PUBLISHED = {
@@ -85,14 +86,8 @@ def _parameters(network: str, run: dict) -> dict[str, str]:
         "Augmentation": "yes" if recipe["augment"] else "none",
         "Epochs run": f"{run['epochs_run']} (best: {run['best_epoch']})",
         "Threshold": f"{run['threshold']:g}",
-        "Outcome": _outcome(run),
+        "Outcome": outcome(run),
     }
-
-
-def _outcome(run: dict) -> str:
-    if run["diverged"]:
-        return "diverged: loss not a number"
-    return "collapsed: constant prediction" if run["collapsed"] else "trained"
 
 
 def result_table(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
