@@ -136,7 +136,13 @@ def result_table(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return table.astype({column: "Int64" for column in whole}).round(3)
 
 
-def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> None:
+def write_table(
+    table: pd.DataFrame,
+    name: str,
+    caption: str,
+    folder: Path,
+    numbers: pd.DataFrame | None = None,
+) -> None:
     """Writes a table as `<name>.csv`, `.md` and `.tex`, caption included in the last two.
 
     Args:
@@ -144,8 +150,9 @@ def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> N
         name: file name without suffix.
         caption: what it shows, and the data, n and recipe it was made from.
         folder: where to.
+        numbers: the same for the CSV, where `table` holds text made of several numbers.
     """
-    write_csv(folder / f"{name}.csv", table)
+    write_csv(folder / f"{name}.csv", table if numbers is None else numbers)
     text = table.astype(object).where(table.notna(), "–")
     markdown = f"**{caption}**\n\n{text.to_markdown(index=False)}\n"
     write_whole(folder / f"{name}.md", markdown.encode())
@@ -160,4 +167,5 @@ def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> N
             position="htbp",
         )
     )
+    latex = latex.replace("<", r"\textless{}")  # an inverted exclamation mark in LaTeX's own fonts
     write_whole(folder / f"{name}.tex", latex.encode())
