@@ -1,4 +1,4 @@
-"""The command line: `python -m pneumo_keras run | annotate | predict`."""
+"""The command line: `python -m pneumo_keras run | annotate | predict | audit`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from pneumo_keras.command import annotate, predict, run
+from pneumo_keras.command import annotate, audit, predict, run
 from pneumo_keras.errors import StudyError
-from pneumo_keras.training.recipes import RECIPES
+from pneumo_keras.training.recipes import DESIGNS, RECIPES
 
 CLONE = Path(__file__).resolve().parent.parent
 
@@ -65,6 +65,15 @@ def _parser() -> argparse.ArgumentParser:
         help="where to write (default: this clone)",
     )
     command.add_argument(
+        "--seeds", metavar="N", help="train each network with N seeds, and show their spread"
+    )
+    command.add_argument(
+        "--design",
+        choices=DESIGNS,
+        help="2x2: both networks under both losses; rates: other learning rates; "
+        "weights: pretrained against random (default: single)",
+    )
+    command.add_argument(
         "--set",
         dest="settings",
         action="append",
@@ -92,6 +101,19 @@ def _parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="replace outlines that are already there"
     )
     command.set_defaults(command=predict.predict)
+
+    command = commands.add_parser(
+        "audit", help="what a printed accuracy and IoU imply about the share of foreground"
+    )
+    command.add_argument("accuracy", metavar="ACCURACY", help="as printed, such as 0.844")
+    command.add_argument("iou", metavar="IOU", help="as printed, such as 0.81")
+    command.add_argument(
+        "--beside",
+        nargs=2,
+        metavar=("ACCURACY", "IOU"),
+        help="another row of the same table, from the same test set",
+    )
+    command.set_defaults(command=audit.audit)
     return parser
 
 

@@ -34,7 +34,7 @@ def run(options: Namespace) -> None:
         "target": options.target,
         "labels": options.labels,
         "recipe": options.recipe,
-        "settings": _settings(options.settings),
+        "settings": _settings(options),
         "skip_bad": options.skip_bad,
         "out": str(options.out.resolve()),
     }
@@ -46,11 +46,20 @@ def run(options: Namespace) -> None:
     _say_where(study)
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
-    for pair in pairs:
+def _settings(options: Namespace) -> dict[str, str]:
+    """What `--set`, `--seeds` and `--design` change of the recipe."""
+    for pair in options.settings:
         if "=" not in pair:
             raise StudyError(f"--set {pair}: write it as KEY=VALUE")
-    return dict(pair.split("=", 1) for pair in pairs)
+    settings = dict(pair.split("=", 1) for pair in options.settings)
+    for name in ("seeds", "design"):
+        value = getattr(options, name)
+        if value is None:
+            continue
+        if settings.get(name, value) != value:
+            raise StudyError(f"--{name} {value} and --set {name}={settings[name]}: give one")
+        settings[name] = value
+    return settings
 
 
 def _execute_all(notebooks: list[Path], parameters: dict, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pneumo_keras.dataset.files import write_csv, write_whole
 from pneumo_keras.evaluation.scores import summary
 from pneumo_keras.report.markdown import markdown_table, plain
 from pneumo_keras.training.networks import NETWORKS
+from pneumo_keras.training.outcome import outcome
 
 # Table 2 as printed, for comparison only: no n, no spread, no definition of the average.
 PUBLISHED = {
@@ -94,14 +95,8 @@ def _parameters(network: str, run: dict) -> dict[str, str]:
         "Augmentation": "yes" if recipe["augment"] else "none",
         "Epochs run": f"{run['epochs_run']} (best: {run['best_epoch']})",
         "Threshold": f"{run['threshold']:g}",
-        "Outcome": _outcome(run),
+        "Outcome": outcome(run),
     }
-
-
-def _outcome(run: dict) -> str:
-    if run["diverged"]:
-        return "diverged: loss not a number"
-    return "collapsed: constant prediction" if run["collapsed"] else "trained"
 
 
 def result_table(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -150,7 +145,13 @@ def result_table(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return table.astype({column: "Int64" for column in whole}).round(3)
 
 
-def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> None:
+def write_table(
+    table: pd.DataFrame,
+    name: str,
+    caption: str,
+    folder: Path,
+    numbers: pd.DataFrame | None = None,
+) -> None:
     """Writes a table as `<name>.csv`, `.md` and `.tex`, caption included in the last two.
 
     Args:
@@ -158,6 +159,7 @@ def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> N
         name: file name without suffix.
         caption: what it shows, and the data, n and recipe it was made from.
         folder: where to.
+        numbers: the same for the CSV, where `table` holds text made of several numbers.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -167,7 +169,7 @@ def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> N
         >>> [line for line in (folder / "table_9.tex").read_text().split("\\n") if "%" in line]
         ['Network & 95 \\\\% interval \\\\\\\\']
     """
-    write_csv(folder / f"{name}.csv", table)
+    write_csv(folder / f"{name}.csv", table if numbers is None else numbers)
     markdown = f"**{plain(caption)}**\n\n{markdown_table(table)}\n"
     write_whole(folder / f"{name}.md", markdown.encode())
     text = table.astype(object).where(table.notna(), "–")
@@ -184,4 +186,5 @@ def write_table(table: pd.DataFrame, name: str, caption: str, folder: Path) -> N
             position="htbp",
         )
     )
+    latex = latex.replace("<", r"\textless{}")  # an inverted exclamation mark in LaTeX's own fonts
     write_whole(folder / f"{name}.tex", latex.encode())

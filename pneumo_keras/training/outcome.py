@@ -26,6 +26,21 @@ def is_collapsed(probabilities: np.ndarray, threshold: float = 0.5) -> bool:
     return bool(max(nothing.mean(), everything.mean()) > CONSTANT_FILMS)
 
 
+def outcome(run: dict) -> str:
+    """What came of a run, in words: one that came to nothing must not pass for an architecture's.
+
+    Args:
+        run: its `run.json`.
+
+    Example:
+        >>> outcome({"diverged": False, "collapsed": False})
+        'trained'
+    """
+    if run["diverged"]:
+        return "diverged: loss not a number"
+    return "collapsed: constant prediction" if run["collapsed"] else "trained"
+
+
 def choose_threshold(probabilities: np.ndarray, masks: np.ndarray, rule: str) -> float:
     """The probability at and above which a pixel is marked.
 

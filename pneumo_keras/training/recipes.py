@@ -18,6 +18,7 @@ from pneumo_keras.training.losses import LOSSES
 
 # Five poolings halve the side; the output strides of DeepLabV3 divide it as well.
 SIZE_MULTIPLE = 32
+DESIGNS = ("single", "2x2", "rates", "weights")
 CHOICES = {
     "split_by": ("patient", "image"),
     "backbone": tuple(BACKBONES),
@@ -28,6 +29,7 @@ CHOICES = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "cosine"),
     "threshold": ("0.5", "validation"),
+    "design": DESIGNS,
 }
 POSITIVE = (
     "phantoms",
@@ -40,6 +42,7 @@ POSITIVE = (
     "clip_norm",
     "batch_size",
     "epochs",
+    "seeds",
 )
 NOT_NEGATIVE = ("dropout", "weight_decay", "frozen_epochs", "patience", "seed")
 
@@ -78,6 +81,10 @@ class Recipe:
         patience: epochs without a better validation Dice before stopping; None to run all.
         threshold: probability above which a pixel is marked: 0.5, or chosen on `validation`.
         seed: of split, initial weights, order and augmentation.
+        seeds: how many trainings of each network, with this seed and those after it; split and
+            phantoms stay those of this seed.
+        design: `single`; `2x2`, both networks under two losses; `rates`, other learning rates;
+            `weights`, pretrained against random initial weights (see `variants`).
     """
 
     name: str
@@ -111,6 +118,8 @@ class Recipe:
     patience: int | None = None
     threshold: str = "0.5"
     seed: int = 1
+    seeds: int = 1
+    design: str = "single"
 
     def __post_init__(self):
         for field, allowed in CHOICES.items():
@@ -131,6 +140,11 @@ class Recipe:
                 raise StudyError(f"{field}={getattr(self, field)}: it must be below 1")
         if self.size % SIZE_MULTIPLE:
             raise StudyError(f"size={self.size}: SegNet takes multiples of {SIZE_MULTIPLE}")
+        if self.design == "weights" and self.width != 1:
+            raise StudyError(
+                f"design=weights: pretrained weights need width=1, not {self.width:g}; "
+                "take the recipe paper or tuned, or set width=1"
+            )
         for field in ("segnet_weights", "deeplabv3_weights"):
             if self.width != 1 and getattr(self, field) is not None:
                 raise StudyError(f"{field}={getattr(self, field)}: weights need width=1, or none")
