@@ -40,6 +40,11 @@ class Study:
     source: str
 
     @property
+    def drawn(self) -> bool:
+        """Whether the films are phantoms."""
+        return self.data == self.out / "data" / PHANTOMS
+
+    @property
     def masks(self) -> Path:
         """Mask PNGs and their index (notebook 01)."""
         return self.out / "data" / "masks"
@@ -167,9 +172,8 @@ def _study(data: str, target: str, labels: list[str], recipe: Recipe, out: Path)
 
 
 def _identity(study: Study) -> dict:
-    drawn = study.data == study.out / "data" / PHANTOMS
     return {
-        "data": "" if drawn else str(study.data.resolve()),
+        "data": "" if study.drawn else str(study.data.resolve()),
         "target": study.target,
         "labels": list(study.labels),
         "recipe": study.recipe.as_json(),

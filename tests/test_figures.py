@@ -131,7 +131,7 @@ def test_flow_charts_say_the_recipe(recipe):
     assert any(f"last of {recipe.epochs}" in text for text in training)
     assert any(f"learning rate {recipe.learning_rate:g}" in text for text in training)
     assert ("Split by image" in training) == (recipe is PAPER)
-    assert ("0.5" in testing) == (recipe is not TUNED)
+    assert ("0.5" in testing) == (recipe is PAPER)
 
 
 def test_error_overlay_colours_right_wrong_and_missed_pixels():

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pneumo_keras.errors import StudyError
+from pneumo_keras.report.films.panels import TestedFilm as Film
 from pneumo_keras.report.page.page import Page, page_html, run_facts, write_page
-from pneumo_keras.report.page.thumbnails import TestedFilm as Film
 from pneumo_keras.report.page.thumbnails import choose_shown, thumbnails
 from pneumo_keras.report.style import (
     FALSE_NEGATIVE,

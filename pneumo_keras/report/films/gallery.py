@@ -13,8 +13,7 @@ from pneumo_keras.dataset.augmentation import augment
 from pneumo_keras.dataset.films import read_film, read_mask
 from pneumo_keras.dataset.labelme import paint, read_annotation
 from pneumo_keras.evaluation.predict import Segmenter, at_size
-from pneumo_keras.report.films.panels import Example
-from pneumo_keras.report.page.thumbnails import TestedFilm
+from pneumo_keras.report.films.panels import Example, TestedFilm
 
 
 def annotated_films(

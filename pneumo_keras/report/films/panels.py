@@ -32,6 +32,29 @@ from pneumo_keras.report.style import (
 
 
 @dataclass(frozen=True, eq=False)
+class TestedFilm:
+    """A test film with its truth and what the networks made of it.
+
+    Attributes:
+        name: of the film.
+        patient: whose it is; "" if not known.
+        group: such as bacteria, virus, normal; or a source.
+        film: (height, width) uint8.
+        truth: (height, width) bool.
+        predicted: by network, (height, width) bool each.
+        dice: by network, 0..1; NaN where nothing is marked in the truth.
+    """
+
+    name: str
+    patient: str
+    group: str
+    film: np.ndarray
+    truth: np.ndarray
+    predicted: dict[str, np.ndarray]
+    dice: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
 class Example:
     """A film with its truth and what a network made of it.
 

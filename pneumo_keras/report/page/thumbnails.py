@@ -13,34 +13,11 @@ from PIL import Image
 
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.overlay import MARK, tinted_film
-from pneumo_keras.report.films.panels import error_overlay
+from pneumo_keras.report.films.panels import TestedFilm, error_overlay
 
 SIDE = 160  # of the longer side of a thumbnail, pixels
 QUALITY = 70  # of its WebP
 MOST = 300  # films with thumbnails; with four pictures each the page stays below some 6 MB
-
-
-@dataclass(frozen=True, eq=False)
-class TestedFilm:
-    """A test film with its truth and what the networks made of it.
-
-    Attributes:
-        name: of the film.
-        patient: whose it is; "" if not known.
-        group: such as bacteria, virus, normal; or a source.
-        film: (height, width) uint8.
-        truth: (height, width) bool.
-        predicted: by network, (height, width) bool each.
-        dice: by network, 0..1; NaN where nothing is marked in the truth.
-    """
-
-    name: str
-    patient: str
-    group: str
-    film: np.ndarray
-    truth: np.ndarray
-    predicted: dict[str, np.ndarray]
-    dice: dict[str, float]
 
 
 @dataclass(frozen=True)
