@@ -32,18 +32,19 @@ def score_variants(study: Study, arrays: Arrays, rows: np.ndarray) -> dict[Varia
         rows: which of them are tested on.
 
     Returns:
-        By variant, as `score_films` returns them, at the threshold of each training.
+        By variant, as `score_films` returns them, at the threshold of each training; nothing where
+        the recipe asks for one training of each network, whose scores are known already.
 
     Raises:
         StudyError: if a training is missing.
     """
     truth, films = np.asarray(arrays.masks[rows]), arrays.index.iloc[rows]
+    trained = [variant for network in NETWORKS for variant in variants(network, study.recipe)]
     scores = {}
-    for network in NETWORKS:
-        for variant in variants(network, study.recipe):
-            segmenter = load_segmenter(study.model(variant.key))
-            probabilities = predict_films(segmenter, arrays, rows)
-            scores[variant] = score_films(probabilities, truth, segmenter.threshold, films)
+    for variant in trained if len(trained) > len(NETWORKS) else ():
+        segmenter = load_segmenter(study.model(variant.key))
+        probabilities = predict_films(segmenter, arrays, rows)
+        scores[variant] = score_films(probabilities, truth, segmenter.threshold, films)
     return scores
 
 
