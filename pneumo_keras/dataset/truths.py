@@ -201,9 +201,7 @@ class Crops:
         return tuple(crop.path for crop in self.crops)
 
     def state(self) -> list[Any]:
-        places = [
-            [crop.label, crop.top, crop.left, crop.height, crop.width] for crop in self.crops
-        ]
+        places = [[crop.label, crop.top, crop.left, crop.height, crop.width] for crop in self.crops]
         return [*places, list(self.size)]
 
     def layers(self, film: Path, labels: Sequence[str], size: tuple[int, int]) -> Layers:

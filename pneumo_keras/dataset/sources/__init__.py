@@ -5,6 +5,7 @@ One adapter a layout, each in a file of its own; data/SOURCES.md says how to add
 
 from pneumo_keras.dataset.sources.labelme import film_of
 from pneumo_keras.dataset.sources.recognition import (
+    AUTO,
     SOURCES,
     find_films,
     recognise,
@@ -14,6 +15,7 @@ from pneumo_keras.dataset.sources.record import Film, Source
 from pneumo_keras.dataset.sources.tree import Tree, is_mask_folder, relative_path
 
 __all__ = [
+    "AUTO",
     "SOURCES",
     "Film",
     "Source",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 

@@ -36,9 +36,7 @@ def _holds(folder: Path, tree: Tree, label: str) -> bool:
 
 
 def _targets(tree: Tree) -> tuple[str, ...]:
-    return tuple(
-        label for label in _FOLDERS if any(_holds(f, tree, label) for f in _classes(tree))
-    )
+    return tuple(label for label in _FOLDERS if any(_holds(f, tree, label) for f in _classes(tree)))
 
 
 def _data(tree: Tree, target: str) -> list[Path]:
@@ -51,7 +49,9 @@ def _data(tree: Tree, target: str) -> list[Path]:
 
 
 def _find(tree: Tree, target: str, normals: bool) -> list[Film]:
-    return [film for folder in _data(tree, target) for film in _class(folder, tree, target, normals)]
+    return [
+        film for folder in _data(tree, target) for film in _class(folder, tree, target, normals)
+    ]
 
 
 def _class(folder: Path, tree: Tree, target: str, normals: bool) -> list[Film]:

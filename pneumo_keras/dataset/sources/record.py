@@ -174,7 +174,9 @@ def match_masks(
             nobodys.append(mask)  # a second of that stem
     pairs, alone = {}, []
     for film in films:
-        stem = next((form.format(film.stem) for form in forms if form.format(film.stem) in left), "")
+        stem = next(
+            (form.format(film.stem) for form in forms if form.format(film.stem) in left), ""
+        )
         if stem:
             pairs[film] = left.pop(stem)
         else:
