@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,7 +93,7 @@ def _from_git(release: Release, out: Path) -> None:
     if not _is_clone(release, out):
         raise StudyError(f"{out} is another git repository: choose another folder with --out")
     if _asked(out, "rev-parse", "--verify", "--quiet", "HEAD"):
-        _git(release, out, "checkout-index", "--all", "--quiet")  # only what is missing
+        _asked(out, "checkout-index", "--all", "--quiet")  # only what is missing
     else:
         _git(release, out, "fetch", "--depth", "1", "origin", "HEAD")
         _git(release, out, "reset", "--quiet", "--hard", "FETCH_HEAD")
@@ -106,7 +105,6 @@ def _git(release: Release, out: Path, *arguments: str) -> None:
         ["git", *arguments],
         cwd=out,
         check=False,
-        stdout=sys.stderr,
         env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
     )
     if done.returncode:

@@ -10,16 +10,16 @@ import json
 import os
 from collections import defaultdict
 from pathlib import Path, PureWindowsPath
-from typing import Any
 
+from pneumo_keras.dataset.labelme import label_key
 from pneumo_keras.dataset.sources.record import Film, Source, refused
 from pneumo_keras.dataset.sources.tree import Tree
 from pneumo_keras.dataset.truths import CocoShapes
 from pneumo_keras.errors import StudyError
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The file as it is, its lists made sure of."""
+def _read(path: Path) -> tuple[list[str], list[tuple[str, CocoShapes]]]:
+    """The categories of a file, and its images by file name with what is outlined on each."""
     try:
         document = json.loads(path.read_bytes().decode("utf-8-sig"))
         categories = {entry["id"]: str(entry["name"]) for entry in document["categories"]}
@@ -27,38 +27,43 @@ def _read(path: Path) -> dict[str, Any]:
         for entry in document["annotations"]:
             label = categories[entry["category_id"]]
             shapes[entry["image_id"]].append((label, entry.get("segmentation")))
-        images = [
-            (entry["id"], str(entry["file_name"]), (int(entry["height"]), int(entry["width"])))
-            for entry in document["images"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        images = []
+        for entry in document["images"]:
+            size = (int(entry["height"]), int(entry["width"]))
+            of_image = tuple(shapes.get(entry["id"], ()))
+            images.append((str(entry["file_name"]), CocoShapes(path, size, of_image)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise StudyError(
             f"{path} is no sound COCO file ({type(error).__name__}: {error}): export it again"
         ) from None
-    return {"labels": sorted(set(categories.values())), "shapes": shapes, "images": images}
+    return list(categories.values()), images
 
 
 def _targets(tree: Tree) -> tuple[str, ...]:
-    labels = {label for path in tree.json_files("coco") for label in _read(path)["labels"]}
-    return tuple(sorted(label.strip().casefold() for label in labels))
+    labels = {label for path in tree.json_files("coco") for label in _read(path)[0]}
+    return tuple(sorted({label_key(label) for label in labels}))
 
 
 def _find(tree: Tree, target: str, normals: bool) -> list[Film]:
-    films, seen = [], {}
+    films: dict[str, Film] = {}
+    problems = []
     for path in tree.json_files("coco"):
-        content = _read(path)
-        for number, name, size in content["images"]:
-            shapes = tuple(content["shapes"].get(number, ()))
-            if not shapes:
+        for name, truth in _read(path)[1]:
+            if not truth.shapes:
                 continue
             film = _film(path, name, tree)
             if film is None:
-                films.append(refused(path, f"{path} names film {name!r}, which is not there"))
+                problems.append(
+                    refused(path, f"{path} names film {name!r}, which is not there: add it")
+                )
                 continue
-            if seen.setdefault(os.path.realpath(film), path) is not path:
-                raise StudyError(f"{seen[os.path.realpath(film)]} and {path} both annotate {film}")
-            films.append(Film("", film, path, "", "", truth=CocoShapes(path, size, shapes)))
-    return films
+            record = Film("", film, path, "", "", truth=truth)
+            earlier = films.setdefault(os.path.realpath(film), record)
+            if earlier is not record:
+                raise StudyError(
+                    f"{earlier.annotation} and {path} both annotate {film}: remove one of them"
+                )
+    return [*films.values(), *problems]
 
 
 def _film(path: Path, name: str, tree: Tree) -> Path | None:
