@@ -5,12 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from pneumo_keras.dataset.cocoshapes import region_of
 from pneumo_keras.dataset.films import read_mask, write_png
 from pneumo_keras.dataset.labelme import Shape, write_annotation
 from pneumo_keras.dataset.masks import write_masks
+from pneumo_keras.dataset.shapes import Malformed
 from pneumo_keras.dataset.sources import find_films
 from pneumo_keras.errors import StudyError
 
@@ -458,6 +462,37 @@ def test_coco_polygons_and_run_lengths(data):
     assert np.array_equal(painted(data, films, "pneumonia")["a"], expected)
     given[3:5, 0] = True  # the second run, down the first column
     assert np.array_equal(painted(data, films, "lung", folder="lungs")["a"], given)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 99))
+def test_run_lengths_are_read_back_as_they_were_encoded(height, width, share, seed):
+    given_mask = np.random.default_rng(seed).random((height, width)) < share
+    encoded = coco_mask.encode(np.asfortranarray(given_mask, np.uint8))
+    columns = given_mask.ravel(order="F")
+    edges = np.flatnonzero(np.diff(columns, prepend=False, append=False)).tolist()
+    if not columns[-1]:
+        edges.append(len(columns))
+    counts = np.diff([0, *edges]).tolist()
+    for form in (encoded["counts"].decode(), counts):
+        region = region_of({"size": [height, width], "counts": form}, height, width)
+        assert np.array_equal(region, given_mask)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["size", "counts"]), inner),
+    )
+    | st.text().map(lambda text: {"size": [3, 4], "counts": text})
+    | st.lists(st.integers(-1, 12)).map(lambda counts: {"size": [3, 4], "counts": counts})
+)
+def test_any_segmentation_is_a_region_or_malformed(segmentation):
+    try:
+        assert region_of(segmentation, 3, 4).shape == (3, 4)
+    except Malformed:
+        pass
 
 
 def test_coco_film_with_other_categories_only_is_empty(data):

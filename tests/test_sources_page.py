@@ -1,5 +1,6 @@
 """The page on sources: its example runs, and its table lists what there is."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -15,12 +16,12 @@ PAGE = (Path(__file__).resolve().parents[1] / "data" / "SOURCES.md").read_text("
 
 
 @pytest.fixture
-def ward(monkeypatch):
+def ward(monkeypatch, tmp_path):
     """The adapter of the page, put into the list."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    module = {}
-    exec(compile(code, "SOURCES.md", "exec"), module)
-    monkeypatch.setitem(SOURCES, "ward", module["SOURCE"])
+    (tmp_path / "ward.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(SOURCES, "ward", importlib.import_module("ward").SOURCE)
 
 
 def test_the_example_reads_its_layout(ward, tmp_path):

@@ -12,7 +12,7 @@ from pneumo_keras.dataset.sources.recognition import (
     recognition_line,
 )
 from pneumo_keras.dataset.sources.record import Film, Source
-from pneumo_keras.dataset.sources.tree import Tree, is_mask_folder, relative_path
+from pneumo_keras.dataset.sources.tree import Tree, files_below, is_mask_folder, relative_path
 
 __all__ = [
     "AUTO",
@@ -20,6 +20,7 @@ __all__ = [
     "Film",
     "Source",
     "Tree",
+    "files_below",
     "film_of",
     "find_films",
     "is_mask_folder",

@@ -114,6 +114,8 @@ def unique_names(films: Sequence[Path]) -> list[str]:
 
 def listed_for(film: Film, tree: Tree, listed: Mapping[str, Listed]) -> Listed:
     """What index.csv says of a film, by the path or the name of its film or its annotation."""
+    if not listed:
+        return Listed()
     paths = [relative_path(path, tree.root) for path in (film.annotation, film.film)]
     keys = [path.as_posix() for path in paths] + [path.name for path in paths]
     return next((listed[key] for key in keys if key in listed), Listed())

@@ -44,7 +44,7 @@ class Tree:
         self.root = Path(root)
         if not self.root.is_dir():
             raise StudyError(f"{self.root} is not a folder: check the path")
-        self.files = sorted(_files_below(self.root))
+        self.files = sorted(files_below(self.root))
         for path in self.files:
             if not is_plain(str(path)):
                 raise StudyError(f"{str(path)!a} has a name that is not UTF-8: rename it")
@@ -131,7 +131,11 @@ def is_mask_folder(folder: Path) -> bool:
         return False
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files below a folder, but for hidden ones and those of masks written by `write_masks`.
+
+    Each real folder is visited once, however links run.
+    """
     visited = set()
     for current, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(current)
