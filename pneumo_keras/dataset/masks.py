@@ -204,7 +204,7 @@ def _notes(rows: Sequence[dict[str, Any]], declared: Sequence[str]) -> list[str]
             )
     for row in rows:
         if not row["target_share"] and label_key(declared[0]) in _keys(row):
-            notes.append(f"{row['annotation']}: nothing of its {declared[0]!r} is left on the film")
+            notes.append(f"{row['film']}: nothing of its {declared[0]!r} is left on the film")
     return notes
 
 

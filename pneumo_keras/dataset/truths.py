@@ -4,8 +4,8 @@ Whatever the form, `layers` gives one region a label:
 
 * `LabelMeFile`: outlines, filled by the rules of `labelme`
 * `MaskFiles`: mask images, taken as they are
-* `Crops`: cut-outs of masks, placed on the film
-* `CocoShapes`: polygons and run lengths, rasterised by pycocotools
+* `crops.Crops`: cut-outs of masks, placed on the film
+* `coco.CocoShapes`: polygons and run lengths, rasterised by pycocotools
 * `Nothing`: the film is known to show nothing of the target
 
 Truth and film must be of one size. Only a source that documents masks of another size has them
@@ -14,21 +14,16 @@ brought to that of the film, by nearest pixel.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from pneumo_keras.dataset.cocoshapes import region_of
 from pneumo_keras.dataset.films import read_mask
 from pneumo_keras.dataset.labelme import label_key, paint, read_annotation, unknown_labels
-from pneumo_keras.dataset.shapes import Malformed
 from pneumo_keras.errors import StudyError
 
 
@@ -171,110 +166,6 @@ class MaskFiles:
 
 
 @dataclass(frozen=True)
-class Crop:
-    """A cut-out of a mask and its place, all in pixels; white where the label is."""
-
-    path: Path
-    label: str
-    top: int
-    left: int
-    height: int
-    width: int
-
-
-@dataclass(frozen=True)
-class Crops:
-    """Cut-outs of masks, placed on the film.
-
-    Attributes:
-        crops: The cut-outs; those of one label are united.
-        size: Height and width of the film they belong to.
-        unions: Labels that stand for several of the crops' own, such as both lungs.
-    """
-
-    crops: tuple[Crop, ...]
-    size: tuple[int, int]
-    unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return tuple(crop.path for crop in self.crops)
-
-    def state(self) -> list[Any]:
-        places = [[crop.label, crop.top, crop.left, crop.height, crop.width] for crop in self.crops]
-        return [*places, list(self.size)]
-
-    def layers(self, film: Path, labels: Sequence[str], size: tuple[int, int]) -> Layers:
-        if size != self.size:
-            raise StudyError(
-                f"{film} has {size[1]}×{size[0]} pixels, but its crops are placed on "
-                f"{self.size[1]}×{self.size[0]}: put the film of that size there"
-            )
-        return Layers(
-            regions={label: self._region(label) for label in labels},
-            labels=list(dict.fromkeys(crop.label for crop in self.crops)),
-            shapes=len(self.crops),
-        )
-
-    def _region(self, label: str) -> np.ndarray:
-        members = self.unions.get(label_key(label), (label_key(label),))
-        region = np.zeros(self.size, bool)
-        for crop in self.crops:
-            if crop.label in members:
-                place = np.s_[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-                region[place] |= _read_crop(crop, self.size)
-        return region
-
-
-@dataclass(frozen=True, eq=False)
-class CocoShapes:
-    """The annotations of one image of a COCO file.
-
-    Attributes:
-        path: The COCO file.
-        size: Height and width of the image as the file has it.
-        shapes: Label and `segmentation`, a list of polygons or run lengths, of each annotation.
-    """
-
-    path: Path
-    size: tuple[int, int]
-    shapes: tuple[tuple[str, Any], ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return ()  # one file for all films: its content counts, film by film
-
-    def state(self) -> list[Any]:
-        content = json.dumps([self.size, self.shapes])
-        return [hashlib.sha256(content.encode()).hexdigest()]
-
-    def layers(self, film: Path, labels: Sequence[str], size: tuple[int, int]) -> Layers:
-        if size != self.size:
-            raise StudyError(
-                f"{self.path} has {film} as {self.size[1]}×{self.size[0]} pixels, but it has "
-                f"{size[1]}×{size[0]}: put the film of that size there"
-            )
-        return Layers(
-            regions={label: self._region(film, label) for label in labels},
-            labels=list(dict.fromkeys(label for label, _ in self.shapes)),
-            shapes=len(self.shapes),
-        )
-
-    def _region(self, film: Path, label: str) -> np.ndarray:
-        region = np.zeros(self.size, bool)
-        for shape, segmentation in self.shapes:
-            if label_key(shape) == label_key(label):
-                try:
-                    region |= region_of(segmentation, *self.size)
-                except Malformed as error:
-                    raise StudyError(
-                        f"{self.path}: an annotation {shape!r} of {film.name} {error}: "
-                        "mend or remove it"
-                    ) from None
-        return region
-
-
-@dataclass(frozen=True)
 class Nothing:
     """The film shows nothing of the target, and that is known without an annotation."""
 
@@ -290,24 +181,3 @@ class Nothing:
 def _chosen(painted: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, np.ndarray]:
     """The regions of the labels that there are, by the labels as declared."""
     return {label: painted[label_key(label)] for label in labels if label_key(label) in painted}
-
-
-def _read_crop(crop: Crop, size: tuple[int, int]) -> np.ndarray:
-    """The cut-out: whatever is not black, however opaque."""
-    try:
-        with Image.open(crop.path, formats=("PNG",)) as image:
-            inside = np.asarray(image.convert("RGB")).any(axis=-1)
-    except Exception:  # noqa: BLE001 (damage makes Pillow raise almost anything)
-        raise StudyError(f"{crop.path} is missing, damaged or no PNG: fetch it again") from None
-    if inside.shape != (crop.height, crop.width):
-        raise StudyError(
-            f"{crop.path} has {inside.shape[1]}×{inside.shape[0]} pixels, not {crop.width}×"
-            f"{crop.height} as listed: fetch the data set again"
-        )
-    bottom, right = crop.top + crop.height, crop.left + crop.width
-    if min(crop.top, crop.left) < 0 or bottom > size[0] or right > size[1]:
-        raise StudyError(
-            f"{crop.path} reaches beyond its film of {size[1]}×{size[0]} pixels: "
-            "fetch the data set again"
-        )
-    return inside

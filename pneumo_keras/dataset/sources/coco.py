@@ -11,10 +11,10 @@ import os
 from collections import defaultdict
 from pathlib import Path, PureWindowsPath
 
+from pneumo_keras.dataset.coco import CocoShapes
 from pneumo_keras.dataset.labelme import label_key
 from pneumo_keras.dataset.sources.record import Film, Source, refused
 from pneumo_keras.dataset.sources.tree import Tree
-from pneumo_keras.dataset.truths import CocoShapes
 from pneumo_keras.errors import StudyError
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pneumo_keras.dataset.crops import Crop, Crops
 from pneumo_keras.dataset.patients import read_rows
 from pneumo_keras.dataset.sources.record import Film, Source, refused
 from pneumo_keras.dataset.sources.tree import Tree
-from pneumo_keras.dataset.truths import Crop, Crops
 from pneumo_keras.errors import StudyError
 
 _TABLE, _PREFIX = "structure.csv", "covid-19 "

@@ -1,13 +1,69 @@
-"""One `segmentation` of a COCO file as a region, rasterised by pycocotools."""
+"""The annotations of one image of a COCO file, rasterised by pycocotools."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from pneumo_keras.dataset.labelme import label_key
 from pneumo_keras.dataset.shapes import FARTHEST, Malformed
+from pneumo_keras.dataset.truths import Layers
+from pneumo_keras.errors import StudyError
+
+
+@dataclass(frozen=True, eq=False)
+class CocoShapes:
+    """The annotations of one image of a COCO file.
+
+    Attributes:
+        path: The COCO file.
+        size: Height and width of the image as the file has it.
+        shapes: Label and `segmentation`, a list of polygons or run lengths, of each annotation.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    shapes: tuple[tuple[str, Any], ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return ()  # one file for all films: its content counts, film by film
+
+    def state(self) -> list[Any]:
+        content = json.dumps([self.size, self.shapes])
+        return [hashlib.sha256(content.encode()).hexdigest()]
+
+    def layers(self, film: Path, labels: Sequence[str], size: tuple[int, int]) -> Layers:
+        if size != self.size:
+            raise StudyError(
+                f"{self.path} has {film} as {self.size[1]}×{self.size[0]} pixels, but it has "
+                f"{size[1]}×{size[0]}: put the film of that size there"
+            )
+        return Layers(
+            regions={label: self._region(film, label) for label in labels},
+            labels=list(dict.fromkeys(label for label, _ in self.shapes)),
+            shapes=len(self.shapes),
+        )
+
+    def _region(self, film: Path, label: str) -> np.ndarray:
+        region = np.zeros(self.size, bool)
+        for shape, segmentation in self.shapes:
+            if label_key(shape) == label_key(label):
+                try:
+                    region |= region_of(segmentation, *self.size)
+                except Malformed as error:
+                    raise StudyError(
+                        f"{self.path}: an annotation {shape!r} of {film.name} {error}: "
+                        "mend or remove it"
+                    ) from None
+        return region
 
 
 def region_of(segmentation: Any, height: int, width: int) -> np.ndarray:
