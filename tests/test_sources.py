@@ -94,6 +94,8 @@ def test_film_outside_is_refused(tmp_path, absolute):
     write_annotation(data / "a.json", str(outside) if absolute else "../other/a.png", [], 9, 9)
     with pytest.raises(StudyError, match=r"lies outside .*data: copy the film beside"):
         film_of(read_annotation(data / "a.json"), data)
+    (film,) = find_films(data, allow_outside=True)
+    assert os.path.samefile(film.film, outside)
     shutil.copy(outside, data)
     assert found(data) == ["a.png"]
 

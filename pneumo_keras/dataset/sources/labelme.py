@@ -25,7 +25,12 @@ _KERMANY_CLASSES = {"normal", "pneumonia"}
 _NO_FILMS = ("mask", "lung", "ground-truth", "label")  # folders named so hold no films
 
 
-def film_of(annotation: Annotation, data: str | Path, tree: Tree | None = None) -> Path:
+def film_of(
+    annotation: Annotation,
+    data: str | Path,
+    tree: Tree | None = None,
+    allow_outside: bool = False,
+) -> Path:
     """Finds the film that an annotation belongs to.
 
     It is looked for where `imagePath` says, seen from the annotation; then beside the annotation
@@ -36,6 +41,7 @@ def film_of(annotation: Annotation, data: str | Path, tree: Tree | None = None) 
         annotation: As read.
         data: The data folder, which the film must lie in.
         tree: What lies below `data`, where the caller knows it already.
+        allow_outside: Whether it may lie elsewhere, where `imagePath` says so.
 
     Returns:
         The film; the annotation itself where the film is only embedded in it.
@@ -47,7 +53,7 @@ def film_of(annotation: Annotation, data: str | Path, tree: Tree | None = None) 
     folder = annotation.path.parent
     written = Path(PureWindowsPath(annotation.film).as_posix())
     named = Path(os.path.normpath(folder / written))
-    if os.path.isfile(named) and _inside(named, data):
+    if os.path.isfile(named) and (allow_outside or _inside(named, data)):
         return named
     if os.path.isfile(folder / written.name):
         return folder / written.name
@@ -66,9 +72,10 @@ def film_of(annotation: Annotation, data: str | Path, tree: Tree | None = None) 
         reason = f"which is not there, while {len(elsewhere)} files of that name lie elsewhere"
     else:
         reason = "which is not there"
+    allow = ", or add --allow-outside" if os.path.isfile(named) else ""
     raise StudyError(
         f"{annotation.path} names film {annotation.film!r}, {reason}: "
-        "copy the film beside the annotation"
+        f"copy the film beside the annotation{allow}"
     )
 
 
@@ -80,7 +87,7 @@ def _find(tree: Tree, target: str, normals: bool) -> list[Film]:
 
 def _film(path: Path, tree: Tree) -> Film:
     try:
-        film = film_of(read_annotation(path), tree.root, tree)
+        film = film_of(read_annotation(path), tree.root, tree, tree.allow_outside)
     except StudyError as error:
         return Film("", path, path, "", "", str(error))
     truth = LabelMeFile(path)

@@ -41,7 +41,11 @@ SOURCES = {
 
 
 def find_films(
-    data: str | Path, source: str = AUTO, target: str | None = None, normals: bool = False
+    data: str | Path,
+    source: str = AUTO,
+    target: str | None = None,
+    normals: bool = False,
+    allow_outside: bool = False,
 ) -> list[Film]:
     """Finds the films of a data folder and the truth about each.
 
@@ -52,6 +56,7 @@ def find_films(
         source: A key of `SOURCES`, or `auto` to recognise it by the files there.
         target: What is to be segmented; None for the first that the source offers.
         normals: Whether films of class normal without annotation count as empty ones.
+        allow_outside: Whether a film may lie outside the folder, where its annotation says so.
 
     Returns:
         The films, in an order that depends on nothing but their paths.
@@ -72,7 +77,7 @@ def find_films(
         >>> print(recognition_line(films))
         recognised as labelme: 1 film, licence not stated
     """
-    tree = Tree(data)
+    tree = Tree(data, allow_outside)
     chosen = recognise(tree) if source == AUTO else _named(source, tree)
     target = _offered(chosen, tree, target)
     if normals and not chosen.normals:

@@ -26,6 +26,7 @@ class Tree:
     Attributes:
         root: The data folder.
         files: All files, sorted.
+        allow_outside: Whether a film may lie elsewhere, where its annotation says so.
 
     Raises:
         StudyError: There is no such folder, or a file in it has a name that is not UTF-8.
@@ -40,8 +41,9 @@ class Tree:
         (['a.png'], True)
     """
 
-    def __init__(self, root: str | Path):
+    def __init__(self, root: str | Path, allow_outside: bool = False):
         self.root = Path(root)
+        self.allow_outside = allow_outside
         if not self.root.is_dir():
             raise StudyError(f"{self.root} is not a folder: check the path")
         self.files = sorted(files_below(self.root))
@@ -158,11 +160,13 @@ def _kind(path: Path) -> str:
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        beside = (path.with_suffix(suffix) for suffix in FILM_SUFFIXES)
-        damaged = b'"shapes"' in content or any(film.is_file() for film in beside)
-        return "labelme" if damaged else ""
+        return "labelme" if b'"shapes"' in content or _has_film_beside(path) else ""
     if not isinstance(document, dict):
-        return ""
+        return "labelme" if _has_film_beside(path) else ""
     if "shapes" in document:
         return "labelme"
     return "coco" if {"images", "annotations", "categories"} <= document.keys() else ""
+
+
+def _has_film_beside(path: Path) -> bool:
+    return any(path.with_suffix(suffix).is_file() for suffix in FILM_SUFFIXES)
