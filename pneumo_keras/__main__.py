@@ -1,4 +1,4 @@
-"""The command line: `python -m pneumo_keras run | annotate | predict | audit`."""
+"""The command line: `python -m pneumo_keras run | annotate | predict | audit | fetch`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from pneumo_keras.command import annotate, audit, predict, run
+from pneumo_keras.command import annotate, audit, fetch, predict, run
+from pneumo_keras.dataset.releases import RELEASES
+from pneumo_keras.dataset.sources import AUTO, SOURCES
 from pneumo_keras.errors import StudyError
 from pneumo_keras.training.recipes import DESIGNS, RECIPES
 
@@ -50,7 +52,19 @@ def _parser() -> argparse.ArgumentParser:
         "--data",
         type=Path,
         metavar="DIR",
-        help="films with LabelMe annotations (default: phantoms)",
+        help="films with annotations or masks (default: phantoms)",
+    )
+    command.add_argument(
+        "--source",
+        default=AUTO,
+        choices=[AUTO, *SOURCES],
+        metavar="NAME",
+        help=f"how DIR is laid out: {', '.join(SOURCES)} (default: recognised)",
+    )
+    command.add_argument(
+        "--normals",
+        action="store_true",
+        help="count normal films without annotation as empty masks",
     )
     command.add_argument("--recipe", default="quick", choices=list(RECIPES))
     command.add_argument("--target", default="pneumonia", metavar="LABEL", help="what to segment")
@@ -114,6 +128,14 @@ def _parser() -> argparse.ArgumentParser:
         help="another row of the same table, from the same test set",
     )
     command.set_defaults(command=audit.audit)
+    command = commands.add_parser("fetch", help="download a public data set, its licence first")
+    command.add_argument(
+        "release", choices=list(RELEASES), metavar="NAME", help=", ".join(RELEASES)
+    )
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to put it (default: ./NAME)"
+    )
+    command.set_defaults(command=fetch.fetch)
     return parser
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from pneumo_keras.dataset.files import write_json
 from pneumo_keras.dataset.phantoms import write_phantoms
+from pneumo_keras.dataset.sources import AUTO, SOURCES
 from pneumo_keras.errors import StudyError
 from pneumo_keras.training.recipes import Recipe, choose_recipe
 
@@ -29,7 +30,9 @@ class Study:
         labels: labels that may occur in the annotations, the target among them.
         recipe: every decision about the run.
         out: folder that everything is written below.
-        source: what the films are, for captions: `phantoms`, or the name of the data folder.
+        title: what the films are, for captions: `phantoms`, or the name of the data folder.
+        source: how the films are laid out, a key of `sources.SOURCES`, or `auto` to recognise it.
+        normals: whether films of class normal without annotation count as empty masks.
     """
 
     data: Path
@@ -37,7 +40,9 @@ class Study:
     labels: tuple[str, ...]
     recipe: Recipe
     out: Path
+    title: str
     source: str
+    normals: bool
 
     @property
     def drawn(self) -> bool:
@@ -84,7 +89,7 @@ class Study:
         Args:
             split: part by film name; without it the number of films is left out.
         """
-        parts = [self.source, f"target {self.target}"]
+        parts = [self.title, f"target {self.target}"]
         if split is not None:
             n = split.value_counts()
             parts.append(
@@ -100,30 +105,37 @@ def open_study(
     out: str,
     settings: dict | None = None,
     labels: str = "pneumonia, lung",
+    source: str = AUTO,
+    normals: bool = False,
 ) -> Study:
     """Opens a study, drawing its phantoms where no data are given.
 
     Args:
-        data: folder of films and LabelMe annotations; "" for phantoms.
+        data: folder of films and annotations or masks; "" for phantoms.
         target: label of what is to be segmented.
         recipe: quick, paper or tuned.
         out: folder to write below; it may hold an earlier run of the same study, nothing else's.
         settings: changes to the recipe.
         labels: labels that may occur beside the target, separated by commas.
+        source: how the data are laid out, a key of `sources.SOURCES`, or `auto` to recognise it.
+        normals: whether films of class normal without annotation count as empty masks.
 
     Raises:
-        StudyError: for a folder that is not there, an unknown recipe or setting, or an `out` that
-            holds another study.
+        StudyError: for a folder that is not there, an unknown recipe, setting or source, or an
+            `out` that holds another study.
 
     Example:
         >>> from tempfile import mkdtemp
         >>> study = open_study("", "pneumonia", "quick", mkdtemp(), {"phantoms": 1})
-        >>> study.source, sorted(path.name for path in study.data.iterdir())
+        >>> study.title, sorted(path.name for path in study.data.iterdir())
         ('phantoms', ['PHANTOMS.txt', 'chest_xray', 'phantoms.json'])
     """
     if data and not Path(data).is_dir():
         raise StudyError(f"{data}: no such folder; --data takes a folder of films and annotations")
-    study = _study(data, target, labels.split(","), choose_recipe(recipe, settings), Path(out))
+    if source not in (AUTO, *SOURCES):
+        raise StudyError(f"no source {source!r}: choose {AUTO} or one of {', '.join(SOURCES)}")
+    chosen = choose_recipe(recipe, settings)
+    study = _study(data, target, labels.split(","), chosen, Path(out), source, normals)
     _refuse_other_study(study)
     if not data:
         write_phantoms(study.data, study.recipe.phantoms, study.recipe.seed)
@@ -153,10 +165,26 @@ def load_study(out: str) -> Study:
         raise StudyError(f"{out}: no study begun there; run notebook 01 first")
     recipe = dict(held["recipe"])
     chosen = choose_recipe(recipe.pop("name"), recipe)
-    return _study(held["data"], held["target"], held["labels"], chosen, Path(out))
+    return _study(
+        held["data"],
+        held["target"],
+        held["labels"],
+        chosen,
+        Path(out),
+        held["source"],
+        held["normals"],
+    )
 
 
-def _study(data: str, target: str, labels: list[str], recipe: Recipe, out: Path) -> Study:
+def _study(
+    data: str,
+    target: str,
+    labels: list[str],
+    recipe: Recipe,
+    out: Path,
+    source: str,
+    normals: bool,
+) -> Study:
     folder = Path(data) if data else out / "data" / PHANTOMS
     declared = [label.strip().casefold() for label in (target, *labels) if label.strip()]
     if not target.strip():
@@ -167,7 +195,9 @@ def _study(data: str, target: str, labels: list[str], recipe: Recipe, out: Path)
         labels=tuple(dict.fromkeys(declared)),
         recipe=recipe,
         out=out,
-        source=folder.resolve().name,
+        title=folder.resolve().name,
+        source=source,
+        normals=normals,
     )
 
 
@@ -177,6 +207,8 @@ def _identity(study: Study) -> dict:
         "target": study.target,
         "labels": list(study.labels),
         "recipe": study.recipe.as_json(),
+        "source": study.source,
+        "normals": study.normals,
     }
 
 
@@ -186,8 +218,9 @@ def _held(out: Path) -> dict | None:
     if not path.exists():
         return None
     try:
-        held = json.loads(path.read_text("utf-8"))
-        return {key: held[key] for key in ("data", "target", "labels", "recipe")}
+        held = {"source": AUTO, "normals": False, **json.loads(path.read_text("utf-8"))}
+        keys = ("data", "target", "labels", "recipe", "source", "normals")
+        return {key: held[key] for key in keys}
     except (ValueError, KeyError, TypeError):
         raise StudyError(f"{path}: not readable; delete it if the folder is no study") from None
 

@@ -54,10 +54,17 @@ def model(tmp_path_factory):
     return path
 
 
-def test_help_names_the_three_commands():
+def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("run", "annotate", "predict"))
+    assert all(word in done.stdout for word in ("run", "annotate", "predict", "fetch"))
+
+
+def test_fetch_shows_the_licence_and_refuses_a_folder_of_the_users(tmp_path):
+    (tmp_path / "thesis.txt").write_text("the user's")
+    done = command("fetch", "general-blockchain", "--out", tmp_path)
+    assert_refused(done, "holds something else")
+    assert "licence: CC BY 4.0" in done.stdout
 
 
 def test_run_refuses_what_is_not_there_and_writes_nothing(tmp_path):

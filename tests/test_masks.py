@@ -228,7 +228,7 @@ def test_line_under_another_label_leaves_its_share_empty(data):
 
 def test_target_off_the_film_is_said(data):
     add(data, "other", box("pneumonia", 50, 50, 60, 60))
-    assert run(data).notes == ("other.json: nothing of its 'pneumonia' is left on the film",)
+    assert run(data).notes == ("other.png: nothing of its 'pneumonia' is left on the film",)
 
 
 def test_embedded_film_is_written_out(data):

@@ -100,7 +100,7 @@ def test_text_is_read_by_the_type_of_the_setting(key, text, value):
         ({"atrous_rates": "6;12"}, "atrous_rates=6;12: not a value of type list of int"),
         ({"optimizer": "sgd"}, "optimizer=sgd: choose one of adam, adamw"),
         ({"output_stride": 32}, "output_stride=32: choose one of 8, 16"),
-        ({"split_by": "film"}, "split_by=film: choose one of patient, image"),
+        ({"split_by": "film"}, "split_by=film: choose one of patient, image, official"),
         ({"segnet_loss": "focal"}, "segnet_loss=focal: choose one of binary_crossentropy, "),
         ({"epochs": 0}, "epochs=0: it must be above zero"),
         ({"learning_rate": "-1"}, "learning_rate=-1.0: it must be above zero"),

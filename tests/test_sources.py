@@ -81,8 +81,8 @@ def test_missing_film_says_what_to_do(tmp_path):
 
 def test_two_candidates_are_no_film(tmp_path):
     write_annotation(tmp_path / "a.json", "gone/named.png", [], 9, 9)
-    for folder in ("one", "two"):
-        write_png(tmp_path / folder / "named.png", FILM)
+    for grey, folder in enumerate(("one", "two")):
+        write_png(tmp_path / folder / "named.png", FILM + grey)
     with pytest.raises(StudyError, match="2 files of that name lie elsewhere"):
         film_of(read_annotation(tmp_path / "a.json"), tmp_path)
 
@@ -94,6 +94,8 @@ def test_film_outside_is_refused(tmp_path, absolute):
     write_annotation(data / "a.json", str(outside) if absolute else "../other/a.png", [], 9, 9)
     with pytest.raises(StudyError, match=r"lies outside .*data: copy the film beside"):
         film_of(read_annotation(data / "a.json"), data)
+    (film,) = find_films(data, allow_outside=True)
+    assert os.path.samefile(film.film, outside)
     shutil.copy(outside, data)
     assert found(data) == ["a.png"]
 

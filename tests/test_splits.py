@@ -165,6 +165,56 @@ def test_an_image_split_leaks_and_a_patient_split_does_not():
     assert crossing_patients(split_films(index, "patient"), index).empty
 
 
+# === The split of the source itself ===
+
+
+def official(parts):
+    index = films(patients=len(parts), each=2)
+    index["part"] = [part for part in parts for _ in range(2)]
+    return index
+
+
+def test_an_official_split_is_kept_to_and_validation_drawn_by_patient():
+    index = official(["test"] * 10 + ["train"] * 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        split = split_films(index, "official", test_share=0.9)
+    assert set(split[split == "test"].index) == set(index.loc[index["part"] == "test", "name"])
+    assert split.value_counts().to_dict() == {"train": 32, "test": 20, "validation": 8}
+    parts = index.groupby("patient")["name"].agg(lambda names: split[names].nunique())
+    assert (parts == 1).all()
+
+
+def test_official_validation_films_are_used_where_there_are_any():
+    index = official(["train", "validation", "test", "train"])
+    assert split_films(index, "official").tolist() == index["part"].tolist()
+
+
+def test_patients_on_both_sides_of_an_official_split_are_named(tmp_path):
+    index = official(["train"] * 10 + ["test"] * 4)
+    index.loc[index["name"].isin(["film020", "film022"]), "patient"] = ["0", "1"]
+    message = r"tests on 2 film\(s\) of 2 patient\(s\) that it trains on: 0, 1$"
+    with pytest.warns(UserWarning, match=message):
+        first = read_or_split(tmp_path / "split.csv", index, "official")
+    with pytest.warns(UserWarning, match=message):
+        assert read_or_split(tmp_path / "split.csv", index, "official").equals(first)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (["train", "", "test"], r"2 film\(s\), the first film002, have no part"),
+        (["train", "validation"], "has no test film"),
+        (["test", "validation"], "has no train film"),
+    ],
+)
+def test_an_official_split_that_is_not_whole_is_refused(parts, message):
+    with pytest.raises(StudyError, match=message):
+        split_films(official(parts), "official")
+    with pytest.raises(StudyError, match="have no part"):
+        split_films(films(), "official")
+
+
 # === The file ===
 
 

@@ -19,6 +19,21 @@ def test_what_is_kept_is_loaded_again(tmp_path):
     assert study.recipe.atrous_rates == (3, 6)
 
 
+def test_source_and_normals_are_kept(tmp_path):
+    keep_study(opened(tmp_path, source="labelme", normals=True))
+    study = load_study(str(tmp_path))
+    assert (study.source, study.normals, study.title) == ("labelme", True, "phantoms")
+
+
+def test_a_study_begun_before_there_were_sources_goes_on(tmp_path):
+    keep_study(opened(tmp_path))
+    path = tmp_path / "data" / "study.json"
+    held = json.loads(path.read_text())
+    del held["source"], held["normals"]
+    path.write_text(json.dumps(held))
+    assert opened(tmp_path).source == load_study(str(tmp_path)).source == "auto"
+
+
 def test_a_study_on_phantoms_can_be_moved(tmp_path):
     keep_study(opened(tmp_path / "here"))
     (tmp_path / "here").rename(tmp_path / "there")
@@ -39,6 +54,8 @@ def test_an_opened_study_that_was_not_kept_leaves_no_claim(tmp_path):
         ({"settings": {"phantoms": 1, "epochs": 3}}, "recipe"),
         ({"recipe": "tuned"}, "recipe"),
         ({"labels": "heart"}, "labels"),
+        ({"source": "folders"}, "source"),
+        ({"normals": True}, "normals"),
     ],
 )
 def test_another_study_in_the_same_folder_is_refused(tmp_path, change, named):
@@ -72,6 +89,7 @@ def test_labels_are_compared_without_case_and_spaces(tmp_path):
         ({"settings": {"epoch": 1}}, "did you mean epochs"),
         ({"settings": {"size": 100}}, "multiples of 32"),
         ({"target": " "}, "target is empty"),
+        ({"source": "kaggle"}, "no source 'kaggle': choose auto or one of labelme"),
     ],
 )
 def test_bad_input_is_refused_and_nothing_written(tmp_path, arguments, message):

@@ -36,6 +36,8 @@ def run(options: Namespace) -> None:
         "recipe": options.recipe,
         "settings": _settings(options),
         "skip_bad": options.skip_bad,
+        "source": options.source,
+        "normals": options.normals,
         "out": str(options.out.resolve()),
     }
     notebooks = sorted(NOTEBOOKS.glob("0*.ipynb"))

@@ -52,7 +52,11 @@ def refuse_other_folder(folder: Path, films: Sequence[Film]) -> None:
     """Raises StudyError if masks written to the folder would mix with what is not ours."""
     if folder.exists() and not folder.is_dir():
         raise StudyError(f"{folder} is a file: choose a folder for the masks")
-    taken = {path.parent for film in films for path in (film.film, film.annotation)}
+    taken = {
+        path.parent
+        for film in films
+        for path in (film.film, film.annotation, *(film.truth.files if film.truth else ()))
+    }
     if folder.resolve() in {path.resolve() for path in taken}:
         raise StudyError(f"{folder} holds films or annotations: choose another folder for masks")
     ours = set()

@@ -12,15 +12,10 @@ from typing import Any
 import numpy as np
 
 from pneumo_keras.dataset.films import decode_film, read_film, write_png
-from pneumo_keras.dataset.labelme import (
-    Annotation,
-    label_key,
-    paint,
-    read_annotation,
-    unknown_labels,
-)
+from pneumo_keras.dataset.labelme import label_key, read_annotation
 from pneumo_keras.dataset.maskfolder import EMBEDDED
 from pneumo_keras.dataset.sources import Film, relative_path
+from pneumo_keras.dataset.truths import Layers
 from pneumo_keras.errors import StudyError
 
 LUNG = "lung"
@@ -66,9 +61,8 @@ def row_or_reason(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str,
 def _row(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str, Any]:
     if film.problem:
         raise StudyError(film.problem)
-    embedded = film.film == film.annotation
     mask = f"{film.name}.png"
-    shown = job.folder / EMBEDDED / mask if embedded else film.film
+    shown = job.folder / EMBEDDED / mask if film.embedded else film.film
     row = {
         "name": film.name,
         "film": relative_path(shown, job.data).as_posix(),
@@ -76,34 +70,34 @@ def _row(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str, Any]:
         "annotation": relative_path(film.annotation, job.data).as_posix(),
         "patient": film.patient,
         "group": film.group,
+        "part": film.part,
+        "licence": film.licence,
     }
     stamp = _stamp(film, row, job)
     if old and old["stamp"] == stamp and (job.folder / mask).is_file() and shown.is_file():
         return {**old, **row}
-    annotation = read_annotation(film.annotation)
-    job.unknown.extend(unknown_labels(annotation, job.labels))
-    pixels = _pixels(film, annotation)
-    _refuse_other_size(film, annotation, pixels.shape)
-    painted, shares = _paint(annotation, job.labels, pixels.shape)
-    write_png(job.scratch / mask, painted)
-    if embedded:
+    pixels = _pixels(film)
+    layers = film.truth.layers(film.film, job.labels, pixels.shape)
+    job.unknown.extend(layers.unknown)
+    write_png(job.scratch / mask, layers.regions[job.labels[0]])
+    if film.embedded:
         write_png(job.scratch / EMBEDDED / mask, pixels)
     height, width = pixels.shape
-    labels = list(dict.fromkeys(shape.label for shape in annotation.shapes))
     return {
         **row,
         "stamp": stamp,  # ahead of the columns named after labels, which may hold anything
         "height": height,
         "width": width,
-        "shapes": len(annotation.shapes),
-        "labels": json.dumps(labels, ensure_ascii=False),
-        **shares,
+        "shapes": layers.shapes,
+        "labels": json.dumps(list(layers.labels), ensure_ascii=False),
+        **_shares(layers, job.labels),
     }
 
 
 def _stamp(film: Film, row: dict[str, Any], job: Job) -> str:
     parts = [_RULES, job.labels, row["film"], row["annotation"]]
-    for path in (film.film, film.annotation):
+    parts += film.truth.state()
+    for path in (film.film, *film.truth.files):
         try:
             state = path.stat()
         except OSError as error:
@@ -112,35 +106,21 @@ def _stamp(film: Film, row: dict[str, Any], job: Job) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _pixels(film: Film, annotation: Annotation) -> np.ndarray:
-    if film.film == film.annotation:
+def _pixels(film: Film) -> np.ndarray:
+    if film.embedded:
+        annotation = read_annotation(film.annotation)
         return decode_film(annotation.embedded or b"", f"the film embedded in {film.annotation}")
     return read_film(film.film)
 
 
-def _refuse_other_size(film: Film, annotation: Annotation, size: tuple[int, int]) -> None:
-    said = (annotation.height or size[0], annotation.width or size[1])
-    if said != size:
-        raise StudyError(
-            f"{film.annotation} was drawn on a film of {said[1]}×{said[0]} pixels, but {film.film} "
-            f"has {size[1]}×{size[0]}: put the film it was drawn on there, or annotate this one"
-        )
-
-
-def _paint(
-    annotation: Annotation, labels: Sequence[str], size: tuple[int, int]
-) -> tuple[np.ndarray, dict[str, float]]:
-    """The mask of the first label, and the shares of all for the index."""
+def _shares(layers: Layers, labels: Sequence[str]) -> dict[str, float]:
+    """The shares of all labels for the index; empty for those that are not outlined here."""
     target, *others = labels
-    mask = paint(annotation, target, *size)
+    mask = layers.regions[target]
     shares = {"target_share": float(mask.mean()), "target_share_in_lung": np.nan}
     for label in others:
-        try:
-            region = paint(annotation, label, *size)
-        except StudyError:
-            shares[f"share_{label}"] = np.nan
-            continue
-        shares[f"share_{label}"] = float(region.mean())
-        if label_key(label) == LUNG and region.any():
+        region = layers.regions.get(label)
+        shares[f"share_{label}"] = np.nan if region is None else float(region.mean())
+        if label_key(label) == LUNG and region is not None and region.any():
             shares["target_share_in_lung"] = float(mask[region].mean())
-    return mask, {name: round(share, 6) for name, share in shares.items()}
+    return {name: round(share, 6) for name, share in shares.items()}

@@ -1,18 +1,21 @@
-"""Annotations to masks: one PNG a film, and an index of them all.
+"""Annotations and masks as given to masks of one form: one PNG a film, and an index of them all.
 
 A folder of masks holds `<name>.png` (0 outside, 255 inside, at the size of the film) and
 `index.csv` with one row a film:
 
 * `name`, unique among the films
-* `film`, `annotation`: paths seen from the data folder; `mask`: file name in the folder of masks
+* `film`, `annotation`: paths seen from the data folder, the annotation being a mask as given or
+  the film itself, by source; `mask`: file name in the folder of masks
 * `patient`, `group`: see `patients`
+* `part`: `train`, `validation` or `test` by the split of the source, empty where it has none;
+  `licence`, empty where it is not stated
 * `stamp` of film, annotation, target and labels: as long as it stays the same, so does the mask
 * `height`, `width` of film and mask in pixels
-* `shapes`: how many the annotation holds; `labels`: a JSON list of their labels as written
+* `shapes`: how many outlines or masks are given; `labels`: a JSON list of their labels as written
 * `target_share`: share of the film that is target, 0 to 1
 * `target_share_in_lung`: share of the lung that is target; empty where no lung is outlined
-* `share_<label>`: share of the film for every other declared label; empty where its shapes are
-  lines or points, which enclose nothing
+* `share_<label>`: share of the film for every other declared label; empty where nobody outlined
+  it, or its shapes are lines or points, which enclose nothing
 
 A film that is only embedded in its annotation is written out to `films/<name>.png` as well.
 Films left out stand in `refused.csv` with the reason.
@@ -191,17 +194,23 @@ def _notes(rows: Sequence[dict[str, Any]], declared: Sequence[str]) -> list[str]
         if spelling.get(label_key(label), label) != label
     ]
     for label in declared[1:]:
-        empty = sum(np.isnan(row[f"share_{label}"]) for row in rows)
+        empty = sum(
+            np.isnan(row[f"share_{label}"]) and label_key(label) in _keys(row) for row in rows
+        )
         if empty:
             notes.append(
                 f"{label!r} encloses nothing in {_count(empty, 'file')} (lines or points), "
                 "where its share is left empty"
             )
     for row in rows:
-        keys = map(label_key, json.loads(row["labels"]))
-        if not row["target_share"] and label_key(declared[0]) in keys:
-            notes.append(f"{row['annotation']}: nothing of its {declared[0]!r} is left on the film")
+        if not row["target_share"] and label_key(declared[0]) in _keys(row):
+            notes.append(f"{row['film']}: nothing of its {declared[0]!r} is left on the film")
     return notes
+
+
+def _keys(row: dict[str, Any]) -> set[str]:
+    """The labels that occur on a film, as they are compared."""
+    return set(map(label_key, json.loads(row["labels"])))
 
 
 def _seen(rows: Sequence[dict[str, Any]]) -> Counter[str]:

@@ -13,6 +13,7 @@ import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pneumo_keras.errors import StudyError
 
@@ -21,6 +22,15 @@ _NORMAL = re.compile(r"(?P<second>NORMAL2-)?IM-(?P<number>\d{4})-\d{4}(-\d{4})?"
 _FILE_COLUMNS = ("annotation", "image", "film", "file")
 _PATIENT_COLUMNS = ("patient_id", "patient")
 _GROUP_COLUMNS = ("group", "subtype", "finding", "class")
+_LICENCE_COLUMNS = ("licence", "license")
+
+
+class Listed(NamedTuple):
+    """What an index.csv says of one film; empty where it says nothing."""
+
+    patient: str = ""
+    group: str = ""
+    licence: str = ""
 
 
 def patient_from_name(stem: str) -> tuple[str, str]:
@@ -44,35 +54,44 @@ def patient_from_name(stem: str) -> tuple[str, str]:
     return "", ""
 
 
-def read_index(path: Path) -> dict[str, tuple[str, str]]:
-    """Patient and group of each file that an index.csv lists.
+def read_index(path: Path) -> dict[str, Listed]:
+    """Patient, group and licence of each file that an index.csv lists.
 
     Args:
         path: CSV with a header. Files stand in the columns `annotation`, `image`, `film` or `file`,
             the patient in `patient_id` or `patient`, the group in `group`, `subtype`, `finding` or
-            `class`; other columns are left alone.
+            `class`, the licence in `licence` or `license`; other columns are left alone.
 
     Returns:
-        By file, as written, its patient and group, empty where unknown; nothing without the file.
+        By file, as written, what is said of it; nothing without the file.
 
     Raises:
-        StudyError: The file is no CSV, or lists a file twice with different patients or groups.
+        StudyError: The file is no CSV, or lists a file twice with different entries.
     """
     if not path.is_file():
         return {}
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise StudyError(f"{path} is no sound CSV file ({error}): mend or remove it") from None
-    listed: dict[str, tuple[str, str]] = {}
-    for row in rows:
-        entry = (_first(row, _PATIENT_COLUMNS), _first(row, _GROUP_COLUMNS))
+    listed: dict[str, Listed] = {}
+    for row in read_rows(path):
+        columns = (_PATIENT_COLUMNS, _GROUP_COLUMNS, _LICENCE_COLUMNS)
+        entry = Listed(*(_first(row, names) for names in columns))
         for column in _FILE_COLUMNS:
             file = (row.get(column) or "").strip().replace("\\", "/")
             if file and listed.setdefault(file, entry) != entry:
                 raise StudyError(f"{path} lists {file} twice, and differently: remove one row")
     return listed
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header, UTF-8 with or without byte order mark.
+
+    Raises:
+        StudyError: The file cannot be read or is no CSV.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise StudyError(f"{path} is no sound CSV file ({error}): mend or remove it") from None
 
 
 def _first(row: Mapping[str, str | None], columns: tuple[str, ...]) -> str:

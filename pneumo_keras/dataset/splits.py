@@ -3,10 +3,12 @@
 The split is a CSV with one row a film, read where it is present and written where it is not, so
 that a study can be repeated, or run with somebody else's split. By default a patient's films
 stay together (`split_by="patient"`); the paper's random split (`"image"`) does not keep them so.
+With `"official"` the films are tested on that the source itself set aside.
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -33,8 +35,11 @@ def split_films(
 
     Args:
         index: one row a film, with `name`, `patient`, `group` and `target_share`.
-        split_by: `"patient"` keeps the films of a patient together, `"image"` does not.
-        test_share: share of all films to test on.
+        split_by: `"patient"` keeps the films of a patient together, `"image"` does not;
+            `"official"` reads `part`, the source's own split, from the index. Where that has no
+            validation films, they are drawn from the training films by patient. Patients on both
+            sides of it are warned of.
+        test_share: share of all films to test on; nothing to an official split.
         validation_share: share of the other films that chooses the best epoch.
         seed: of the shuffle.
 
@@ -42,7 +47,7 @@ def split_films(
         `train`, `validation` or `test` for each film, indexed by its name, sorted by name.
 
     Raises:
-        StudyError: if there are too few patients.
+        StudyError: if there are too few patients, or films without an official part.
 
     Example:
         >>> films = pd.DataFrame({"name": list("abcdefgh"), "patient": list("11223344"),
@@ -51,14 +56,20 @@ def split_films(
         {'test': 2, 'train': 4, 'validation': 2}
     """
     films = index.sort_values("name").reset_index(drop=True)
-    films["unit"] = films["patient"] if split_by == "patient" else films["name"]
+    films["unit"] = films["name"] if split_by == "image" else films["patient"]
     films["stratum"] = films["group"].astype(str) + (films["target_share"] > 0).astype(str)
-    part = pd.Series("train", index=films.index)
-    test = _draw(films, test_share, seed, split_by)
-    part[test] = "test"
-    rest = films[~films.index.isin(test)]
-    part[_draw(rest, validation_share, seed, split_by)] = "validation"
-    return pd.Series(part.to_numpy(), index=films["name"].to_numpy(), name="part")
+    if split_by == "official":
+        part = _official_parts(films)
+    else:
+        part = pd.Series("train", index=films.index)
+        part[_draw(films, test_share, seed, split_by)] = "test"
+    if "validation" not in set(part):
+        rest = films[part == "train"]
+        part[_draw(rest, validation_share, seed, split_by)] = "validation"
+    split = pd.Series(part.to_numpy(), index=films["name"].to_numpy(), name="part")
+    if split_by == "official":
+        _warn_of_crossing(split, index)
+    return split
 
 
 def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) -> pd.Series:
@@ -92,6 +103,8 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
     split = read_split(path)
     _check(path, split, index, split_by)
     _refuse_parts_without_target(path, split, index)
+    if split_by == "official":
+        _warn_of_crossing(split, index)
     return split[sorted(index["name"])]
 
 
@@ -132,6 +145,31 @@ def crossing_patients(split: pd.Series, index: pd.DataFrame) -> pd.Series:
     return per_patient.sum()[crossing]
 
 
+def _official_parts(films: pd.DataFrame) -> pd.Series:
+    """The source's own parts, checked for being there."""
+    parts = films["part"] if "part" in films else pd.Series("", index=films.index)
+    without = films.loc[~parts.isin(PARTS), "name"]
+    if len(without):
+        raise StudyError(
+            f"{len(without)} film(s), the first {without.iloc[0]}, have no part in an official "
+            "split: set split_by=patient"
+        )
+    for part in ("train", "test"):
+        if part not in set(parts):
+            raise StudyError(f"the official split has no {part} film here: set split_by=patient")
+    return parts.copy()
+
+
+def _warn_of_crossing(split: pd.Series, index: pd.DataFrame) -> None:
+    crossing = crossing_patients(split, index)
+    if len(crossing):
+        warnings.warn(
+            f"the official split tests on {crossing.sum()} film(s) of {len(crossing)} patient(s) "
+            f"that it trains on: {', '.join(map(str, crossing.index))}",
+            stacklevel=3,
+        )
+
+
 def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Index:
     """The rows of one part: whole folds, as many as come to the share."""
     if share == 0:
@@ -139,7 +177,7 @@ def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Ind
     folds, taken = _folds(share)
     units = films["unit"].nunique()
     if units < folds:
-        what = "patients" if split_by == "patient" else "films"
+        what = "films" if split_by == "image" else "patients"
         raise StudyError(
             f"{units} {what} are too few to split {share:.0%} off: annotate films of at least "
             f"{folds} {what}, or set test_share and validation_share"

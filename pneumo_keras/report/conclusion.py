@@ -111,7 +111,7 @@ def write_cards(study: Study, found: Findings) -> list[Path]:
     for key, name in NETWORKS.items():
         row = table.loc[name].rename_axis("Score").rename("Value").reset_index()
         cards.append(
-            write_model_card(study.model(key), found.runs[key], study.source, study.drawn, row)
+            write_model_card(study.model(key), found.runs[key], study.title, study.drawn, row)
         )
     return cards
 
@@ -121,7 +121,7 @@ def write_checklist(study: Study, found: Findings, split: pd.Series) -> dict[str
     refused = study.masks / "refused.csv"
     robustness = [SUBGROUPS, *(f"Design: {name}." for name in found.designs)]
     evidence = Evidence(
-        source=study.source,
+        source=study.title,
         phantoms=study.drawn,
         runs=found.runs,
         index=read_mask_index(study.masks),
@@ -165,8 +165,8 @@ def write_report(
         **{f"Design: {name}": readable(table) for name, table in found.designs.items()},
     }
     page = Page(
-        title=f"{' and '.join(names)}: {study.target} on {study.source}",
-        facts=run_facts(study.source, {NETWORKS[key]: run for key, run in found.runs.items()}),
+        title=f"{' and '.join(names)}: {study.target} on {study.title}",
+        facts=run_facts(study.title, {NETWORKS[key]: run for key, run in found.runs.items()}),
         tables=tables,
         figures=[study.figures / f"{name}.png" for name in FIGURES],
         films=[thumbnails(film) for film in shown],

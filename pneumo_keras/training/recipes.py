@@ -20,7 +20,7 @@ from pneumo_keras.training.losses import LOSSES
 SIZE_MULTIPLE = 32
 DESIGNS = ("single", "2x2", "rates", "weights")
 CHOICES = {
-    "split_by": ("patient", "image"),
+    "split_by": ("patient", "image", "official"),
     "backbone": tuple(BACKBONES),
     "output_stride": (8, 16),
     "scaling": ("backbone", "unit"),
@@ -56,7 +56,7 @@ class Recipe:
         phantoms: films to draw where no data are given.
         size: side of the square films given to the networks, pixels.
         split_by: what may not be on both sides of the split: a patient, or only an image
-            (the paper's random split).
+            (the paper's random split); or `official`, the split of the source itself.
         test_share: share of the patients (or images) that is tested on, once.
         validation_share: share of the rest that chooses the best epoch.
         augment: rotate, shift, scale and re-expose the training films.

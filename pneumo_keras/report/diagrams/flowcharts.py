@@ -50,7 +50,6 @@ def training_flowchart(recipe: Recipe) -> Figure:
         _band(axes, 3.06, 0.8, "Annotation")
         _band(axes, 2.14, 0.8, "Preparation")
         _band(axes, 0.1, 1.92, "Training")
-        tested = 100 * recipe.test_share
         _row(
             axes,
             3.2,
@@ -58,7 +57,7 @@ def training_flowchart(recipe: Recipe) -> Figure:
                 "Chest films\nPNG or JPEG",
                 "LabelMe annotation\nclosed outlines, JSON",
                 "Mask images\nsize of the film",
-                f"Split by {recipe.split_by}\n{100 - tested:g} % train, {tested:g} % test",
+                _split_words(recipe),
             ),
         )
         end, start = LEFT + 3 * (WIDTH + GAP) + WIDTH / 2, LEFT + WIDTH / 2
@@ -140,6 +139,13 @@ def _band(axes: Axes, y: float, height: float, name: str) -> None:
         fontsize=SMALL,
         fontweight="bold",
     )
+
+
+def _split_words(recipe: Recipe) -> str:
+    if recipe.split_by == "official":
+        return "Official split\nof the source"
+    tested = 100 * recipe.test_share
+    return f"Split by {recipe.split_by}\n{100 - tested:g} % train, {tested:g} % test"
 
 
 def _row(axes: Axes, y: float, texts: tuple[str, ...], left: float = LEFT) -> None:

@@ -11,13 +11,17 @@ import pandas as pd
 from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.dataset.augmentation import augment
 from pneumo_keras.dataset.films import read_film, read_mask
-from pneumo_keras.dataset.labelme import paint, read_annotation
+from pneumo_keras.dataset.sources import Film
 from pneumo_keras.evaluation.predict import Segmenter, at_size
 from pneumo_keras.report.films.panels import Example, TestedFilm
 
 
 def annotated_films(
-    index: pd.DataFrame, data: Path, labels: tuple[str, ...], films: int
+    index: pd.DataFrame,
+    data: Path,
+    labels: tuple[str, ...],
+    films: int,
+    records: Sequence[Film],
 ) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
     """Films with the masks of their labels, taking turns among the groups.
 
@@ -26,8 +30,9 @@ def annotated_films(
     Args:
         index: the index of masks.
         data: folder of films and annotations.
-        labels: which to paint, where they occur.
+        labels: which to paint, where they occur, the target first.
         films: how many films.
+        records: the films as `find_films` found them.
 
     Returns:
         For each film its name and group, the film (height, width) uint8, and a bool mask of the
@@ -38,12 +43,12 @@ def annotated_films(
     ).sort_values(["distance", "name"])
     turn = ordered.groupby("group").cumcount()
     picked = ordered.assign(turn=turn).sort_values(["turn", "group"]).head(films)
+    truths = {record.name: record.truth for record in records}
     shown = []
     for row in picked.itertuples():
         film = read_film(data / row.film)
-        annotation = read_annotation(data / row.annotation)
-        masks = {label: paint(annotation, label, *film.shape) for label in labels}
-        masks = {label: mask for label, mask in masks.items() if mask.any()}
+        painted = truths[row.name].layers(data / row.film, labels, film.shape).regions
+        masks = {label: mask for label, mask in painted.items() if mask.any()}
         shown.append((f"{row.name} ({row.group})", film, masks))
     return shown
 
