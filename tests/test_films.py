@@ -46,9 +46,9 @@ def test_jpeg_is_close(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_sixteen_bits_are_scaled_not_truncated(tmp_path, suffix):
-    deep = np.array([[0, 257, 25700, 32896, 65535]], np.uint16)  # 257 = 65535 / 255
+    deep = np.array([[0, 257, 25700, 32896, 65535]] * 2, np.uint16)  # 257 = 65535 / 255
     path = saved(tmp_path / f"film.{suffix}", Image.fromarray(deep))
-    assert read_film(path).tolist() == [[0, 1, 100, 128, 255]]
+    assert read_film(path).tolist() == [[0, 1, 100, 128, 255]] * 2
 
 
 # What numpy makes of the stored pixels for each orientation of the EXIF standard.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pneumo_keras.dataset.films import decode_film, read_film, write_png
+from pneumo_keras.dataset.films import decode_film, film_spacing, is_inverted, read_film, write_png
 from pneumo_keras.dataset.labelme import (
     Annotation,
     label_key,
@@ -24,7 +24,7 @@ from pneumo_keras.dataset.sources import Film, relative_path
 from pneumo_keras.errors import StudyError
 
 LUNG = "lung"
-_RULES = 1  # raised whenever the same annotation is to give another mask than before
+_RULES = 2  # raised whenever the same annotation is to give another mask or row than before
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def _row(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str, Any]:
         "stamp": stamp,  # ahead of the columns named after labels, which may hold anything
         "height": height,
         "width": width,
+        **_dicom_columns(film),
         "shapes": len(annotation.shapes),
         "labels": json.dumps(labels, ensure_ascii=False),
         **shares,
@@ -116,6 +117,15 @@ def _pixels(film: Film, annotation: Annotation) -> np.ndarray:
     if film.film == film.annotation:
         return decode_film(annotation.embedded or b"", f"the film embedded in {film.annotation}")
     return read_film(film.film)
+
+
+def _dicom_columns(film: Film) -> dict[str, float]:
+    """Spacing, empty where it is not known, and whether the film is stored inverted."""
+    embedded = film.film == film.annotation
+    spacing = None if embedded else film_spacing(film.film)
+    row, column = spacing or (np.nan, np.nan)
+    inverted = not embedded and is_inverted(film.film)
+    return {"spacing_row_mm": row, "spacing_column_mm": column, "inverted": int(inverted)}
 
 
 def _refuse_other_size(film: Film, annotation: Annotation, size: tuple[int, int]) -> None:

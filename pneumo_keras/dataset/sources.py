@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
-from pneumo_keras.dataset.films import FILM_SUFFIXES
+from pneumo_keras.dataset.films import FILM_SUFFIXES, is_film
 from pneumo_keras.dataset.labelme import Annotation, read_annotation
 from pneumo_keras.dataset.patients import patient_from_name, read_index
 from pneumo_keras.dataset.shapes import is_plain
@@ -178,7 +178,7 @@ def _films_beside(folder: Path, stem: str) -> list[Path]:
 def _films_by_name(files: Iterator[Path] | list[Path]) -> dict[str, list[Path]]:
     by_name = defaultdict(list)
     for path in files:
-        if path.suffix.lower() in FILM_SUFFIXES:
+        if is_film(path):
             by_name[path.name].append(path)
     return by_name
 
