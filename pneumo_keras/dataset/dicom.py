@@ -105,7 +105,7 @@ def decode_dicom(content: bytes, name: str, most_pixels: int) -> np.ndarray:
             f"{name} has more than {most_pixels // 1_000_000} million pixels: save it smaller"
         )
     _attempt(lambda: _refuse_wrong_length(dataset, name), name)
-    stored = _attempt(lambda: _stored(dataset), name)
+    stored = _attempt(lambda: dataset.pixel_array, name)
     lowest = int(stored.min())
     # Every step works on single values, so it is enough to know what becomes of each value.
     greys = _attempt(lambda: _greys(dataset, lowest, stored), name)
@@ -161,20 +161,6 @@ def _refuse_wrong_length(dataset: Dataset, name: str) -> None:
         )
 
 
-def _stored(dataset: Dataset) -> np.ndarray:
-    try:
-        return dataset.pixel_array
-    except (NotImplementedError, RuntimeError) as error:
-        syntax = dataset.file_meta.TransferSyntaxUID
-        if "missing dependencies" in str(error) or "no pixel data decoders" in str(error):
-            raise _Unsupported(syntax.name) from None
-        raise
-
-
-class _Unsupported(Exception):
-    """A compression that nothing installed decodes."""
-
-
 def _greys(dataset: Dataset, lowest: int, stored: np.ndarray) -> np.ndarray:
     """The grey, 0 to 255 before any inversion, of each value from the lowest to the highest."""
     values = np.arange(lowest, int(stored.max()) + 1)
@@ -212,14 +198,14 @@ def _padding(dataset: Dataset, lowest: int, count: int) -> np.ndarray:
 def _attempt(read: Callable[[], _Read], name: str) -> _Read:
     try:
         return read()
-    except _Unsupported as error:
-        raise StudyError(
-            f"{name} is compressed as {error}, which nothing installed decodes: "
-            "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg, or export it uncompressed"
-        ) from None
     except StudyError:
         raise
     except Exception as error:  # noqa: BLE001 (damage makes pydicom raise almost anything)
+        if "missing dependencies" in str(error):
+            raise StudyError(
+                f"{name} is compressed in a way that nothing installed decodes: pip install "
+                "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg, or export it uncompressed"
+            ) from None
         lines = str(error).strip().splitlines() or [type(error).__name__]
         reason = lines[1].strip() if len(lines) > 1 else lines[0]  # the first decoder's reason
         raise StudyError(f"{name} is damaged DICOM ({reason}): export it again") from None
