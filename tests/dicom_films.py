@@ -1,5 +1,7 @@
 """DICOM films that tests make by hand."""
 
+import io
+
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
@@ -33,10 +35,16 @@ def dicom_film(stored, bits=None, syntax=ExplicitVRLittleEndian, **elements):
     return made
 
 
+def dicom_bytes(*arguments, **elements):
+    """The bytes of the file of a `dicom_film`."""
+    buffer = io.BytesIO()
+    dicom_film(*arguments, **elements).save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
 def save_dicom(path, *arguments, **elements):
-    """Writes `dicom_film` to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dicom_film(*arguments, **elements).save_as(path, enforce_file_format=True)
+    """Writes a `dicom_film` to a file."""
+    path.write_bytes(dicom_bytes(*arguments, **elements))
     return path
 
 

@@ -68,6 +68,7 @@ def decode_picture(content: bytes, name: str) -> Image.Image:
         deep_inverted = is_deep(image) and white_is_zero(image)  # Pillow minds it up to 8 bits only
         try:
             image.load()
+            image.info.pop("transparency", None)  # of a palette: dropped, without Pillow's warning
             turned = ImageOps.exif_transpose(image)
         except Exception as error:  # noqa: BLE001 (damage makes Pillow raise almost anything)
             raise unreadable(name, error) from None
