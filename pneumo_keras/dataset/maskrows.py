@@ -20,6 +20,7 @@ from pneumo_keras.dataset.labelme import (
     unknown_labels,
 )
 from pneumo_keras.dataset.maskfolder import EMBEDDED
+from pneumo_keras.dataset.outlines import refuse_unsound
 from pneumo_keras.dataset.sources import Film, relative_path
 from pneumo_keras.errors import StudyError
 
@@ -84,6 +85,7 @@ def _row(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str, Any]:
     job.unknown.extend(unknown_labels(annotation, job.labels))
     pixels = _pixels(film, annotation)
     _refuse_other_size(film, annotation, pixels.shape)
+    refuse_unsound(annotation, job.labels, *pixels.shape)
     painted, shares = _paint(annotation, job.labels, pixels.shape)
     write_png(job.scratch / mask, painted)
     if embedded:

@@ -39,7 +39,7 @@ class Film:
     problem: str = ""
 
 
-def find_films(data: str | Path) -> list[Film]:
+def find_films(data: str | Path, allow_outside: bool = False) -> list[Film]:
     """Finds every LabelMe annotation below a folder, and the film of each.
 
     JSON files of other kinds, hidden files and folders, and folders of masks written by
@@ -47,6 +47,7 @@ def find_films(data: str | Path) -> list[Film]:
 
     Args:
         data: The folder of films and annotations, in any arrangement.
+        allow_outside: Whether a film may lie outside the folder, where its annotation says so.
 
     Returns:
         The films, sorted by the path of their annotations.
@@ -73,7 +74,7 @@ def find_films(data: str | Path) -> list[Film]:
     films = []
     for path in files:
         if path.suffix.lower() == ".json" and _is_labelme(path):
-            found, problem = _film_or_problem(path, data, by_name)
+            found, problem = _film_or_problem(path, data, by_name, allow_outside)
             films.append(Film("", found, path, "", "", problem))
     if not films:
         raise StudyError(
@@ -86,7 +87,10 @@ def find_films(data: str | Path) -> list[Film]:
 
 
 def film_of(
-    annotation: Annotation, data: str | Path, by_name: Mapping[str, list[Path]] | None = None
+    annotation: Annotation,
+    data: str | Path,
+    by_name: Mapping[str, list[Path]] | None = None,
+    allow_outside: bool = False,
 ) -> Path:
     """Finds the film that an annotation belongs to.
 
@@ -98,6 +102,7 @@ def film_of(
         annotation: As read.
         data: The data folder, which the film must lie in.
         by_name: The films below `data` by file name, where the caller knows them already.
+        allow_outside: Whether it may lie elsewhere, where `imagePath` says so.
 
     Returns:
         The film; the annotation itself where the film is only embedded in it.
@@ -109,7 +114,7 @@ def film_of(
     folder = annotation.path.parent
     written = Path(PureWindowsPath(annotation.film).as_posix())
     named = Path(os.path.normpath(folder / written))
-    if os.path.isfile(named) and _inside(named, data):
+    if os.path.isfile(named) and (allow_outside or _inside(named, data)):
         return named
     if os.path.isfile(folder / written.name):
         return folder / written.name
@@ -130,9 +135,10 @@ def film_of(
         reason = f"which is not there, while {len(elsewhere)} files of that name lie elsewhere"
     else:
         reason = "which is not there"
+    allow = ", or add --allow-outside" if os.path.isfile(named) else ""
     raise StudyError(
         f"{annotation.path} names film {annotation.film!r}, {reason}: "
-        "copy the film beside the annotation"
+        f"copy the film beside the annotation{allow}"
     )
 
 
@@ -189,17 +195,19 @@ def _is_labelme(path: Path) -> bool:
         content = path.read_bytes()
     except OSError:
         return True  # reading it again tells what is wrong
+    beside = any(path.with_suffix(suffix).is_file() for suffix in FILM_SUFFIXES)
     try:
         document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        beside = (path.with_suffix(suffix) for suffix in FILM_SUFFIXES)
-        return b'"shapes"' in content or any(film.is_file() for film in beside)
-    return isinstance(document, dict) and "shapes" in document
+        return b'"shapes"' in content or beside
+    return "shapes" in document if isinstance(document, dict) else beside
 
 
-def _film_or_problem(path: Path, data: Path, by_name: dict[str, list[Path]]) -> tuple[Path, str]:
+def _film_or_problem(
+    path: Path, data: Path, by_name: dict[str, list[Path]], allow_outside: bool
+) -> tuple[Path, str]:
     try:
-        return film_of(read_annotation(path), data, by_name), ""
+        return film_of(read_annotation(path), data, by_name, allow_outside), ""
     except StudyError as error:
         return path, str(error)
 
