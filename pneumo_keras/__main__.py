@@ -100,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out films that cannot be used, and count them",
     )
+    command.add_argument(
+        "--allow-outside",
+        action="store_true",
+        help="read films that lie outside DIR, where their annotations say so",
+    )
     command.set_defaults(command=run.run)
 
     command = commands.add_parser("annotate", help="open labelme on a folder of films")

@@ -6,20 +6,23 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
 from pneumo_keras.dataset.arrays import Arrays
-from pneumo_keras.dataset.films import write_png
+from pneumo_keras.dataset.films import read_mask, write_png
+from pneumo_keras.dataset.framing import resize_film
 from pneumo_keras.dataset.labelme import Annotation, paint, read_annotation, write_annotation
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.predict import Segmenter, at_size, load_segmenter, predict_file
-from pneumo_keras.evaluation.testing import predict_films
+from pneumo_keras.evaluation.testing import predict_films, write_predictions
 from pneumo_keras.models.layers import FilmScaling, film_input
 from pneumo_keras.models.segnet import segnet
+from pneumo_keras.training.recipes import choose_recipe
 
 SIZE = 64
 
@@ -202,6 +205,41 @@ def test_films_of_arrays_are_predicted_in_the_order_asked_for(segmenter):
     probabilities = predict_films(segmenter, Arrays(films, films, None), rows)
     assert probabilities.shape == (10, SIZE, SIZE)
     np.testing.assert_allclose(probabilities[:, 0, 0], rows * 20 / 255, rtol=1e-5)
+
+
+def test_framing_comes_from_the_recipe_in_the_run(tmp_path, saved):
+    (tmp_path / "best.keras").write_bytes((saved / "best.keras").read_bytes())
+    for clahe, letterbox in ((True, False), (False, True)):
+        run = {"recipe": choose_recipe("quick", {"clahe": clahe, "letterbox": letterbox}).as_json()}
+        (tmp_path / "run.json").write_text(json.dumps(run))
+        loaded = load_segmenter(tmp_path)
+        assert (loaded.clahe, loaded.letterbox) == (clahe, letterbox)
+
+
+def test_a_letterboxed_film_is_marked_in_its_own_frame():
+    truth = blobs(60, 180, (30, 140, 15, 25))
+    letterboxed = Segmenter(grey_network(), 0.5, "pneumonia", letterbox=True)
+    assert iou(letterboxed.mask(np.where(truth, 255, 0).astype(np.uint8)), truth) > 0.9
+    bright = letterboxed.probability(np.full((60, 180), 255, np.uint8))
+    assert bright.shape == (60, 180) and bright[5:-5].min() > 0.99  # no black from beside it
+
+
+def test_clahe_is_applied_to_the_film_that_the_network_gets():
+    film = np.random.default_rng(0).integers(90, 130, (SIZE, SIZE), dtype=np.uint8)
+    probability = Segmenter(grey_network(), 0.5, "pneumonia", clahe=True).probability(film)
+    expected = resize_film(film, SIZE, clahe=True) / 255
+    np.testing.assert_allclose(probability, expected, atol=1e-5)
+    assert np.abs(expected - film / 255).max() > 0.1
+
+
+def test_predictions_of_letterboxed_arrays_are_written_in_the_film_s_frame(tmp_path):
+    write_png(tmp_path / "a.png", np.zeros((40, 80), np.uint8))
+    probability = np.zeros((1, SIZE, SIZE), np.float32)
+    probability[0, 16:48, :32] = 1  # the left half of the film, which takes rows 16 to 47
+    films = pd.DataFrame({"name": ["a"], "film": ["a.png"]})
+    write_predictions(probability, 0.5, films, tmp_path, tmp_path / "out", letterbox=True)
+    mask = read_mask(tmp_path / "out" / "a_mask.png")
+    assert mask[:, :40].all() and not mask[:, 40:].any()
 
 
 # === Outlines ===

@@ -490,6 +490,8 @@ def test_a_failing_training_leaves_the_old_folder_and_the_next_one_replaces_it(
 def test_arrays_of_another_size_are_refused_before_anything_is_written(tmp_path):
     with pytest.raises(StudyError, match="arrays are 32 pixels a side, the recipe says 64"):
         train(tmp_path / "segnet", size=64)
+    with pytest.raises(StudyError, match="made with letterbox=False, the recipe says True"):
+        train(tmp_path / "segnet", letterbox=True)
     assert not any(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from pneumo_keras.dataset.films import FILM_SUFFIXES
+from pneumo_keras.dataset.films import FILM_SUFFIXES, is_film
 from pneumo_keras.errors import StudyError
 
 
@@ -25,9 +25,15 @@ def annotate(options: Namespace) -> None:
     folder: Path = options.folder
     if not folder.is_dir():
         raise StudyError(f"{folder}: no such folder; annotate takes a folder of films")
-    films = [path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES]
+    shown = [suffix for suffix in FILM_SUFFIXES if suffix != ".dcm"]
+    films = [path for path in folder.rglob("*") if path.suffix.lower() in shown]
+    if not films and any(path.is_file() and is_film(path) for path in folder.rglob("*")):
+        raise StudyError(
+            f"{folder}: labelme opens no DICOM; save these films as PNG in another folder (dataset."
+            "films: write_png(png, read_film(dicom))), annotate that, copy the .json files here"
+        )
     if not films:
-        raise StudyError(f"{folder}: no film in it ({', '.join(sorted(FILM_SUFFIXES))})")
+        raise StudyError(f"{folder}: no film in it ({', '.join(sorted(shown))})")
     program = _labelme()
     if program is None:
         raise StudyError("labelme is not installed: pip install labelme, then try again")

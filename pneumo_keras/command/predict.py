@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pneumo_keras.dataset.films import FILM_SUFFIXES
+from pneumo_keras.dataset.films import is_film, is_inverted
 from pneumo_keras.dataset.labelme import write_annotation
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.predict import load_segmenter, predict_file
@@ -49,7 +49,8 @@ def predict(options: Namespace) -> None:
         )
         shares[path] = mask.mean()
     for path, share in shares.items():
-        print(f"{path}: {share:.1%} of the film is marked {segmenter.target}")
+        stored = " (stored with low values bright; inverted)" if is_inverted(path) else ""
+        print(f"{path}: {share:.1%} of the film is marked {segmenter.target}{stored}")
     print(f"Masks, overlays and outlines are in {out}. Not for diagnosis.")
 
 
@@ -58,7 +59,7 @@ def _films(paths: list[Path]) -> list[Path]:
     films = []
     for path in paths:
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in FILM_SUFFIXES)
+            below = sorted(p for p in path.rglob("*") if p.is_file() and is_film(p))
             if not below:
                 raise StudyError(f"{path}: no film in this folder")
             films += below

@@ -38,12 +38,14 @@ def run(options: Namespace) -> None:
         "skip_bad": options.skip_bad,
         "source": options.source,
         "normals": options.normals,
+        "allow_outside": options.allow_outside,
         "out": str(options.out.resolve()),
     }
     notebooks = sorted(NOTEBOOKS.glob("0*.ipynb"))
     if not notebooks:
         raise StudyError(f"{NOTEBOOKS}: no notebooks; run from a clone of the repository")
-    study = open_study(**{key: value for key, value in parameters.items() if key != "skip_bad"})
+    of_films = ("skip_bad", "allow_outside")
+    study = open_study(**{key: value for key, value in parameters.items() if key not in of_films})
     _execute_all(notebooks, parameters, study.out / "data" / "notebooks")
     _say_where(study)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pneumo_keras.dataset.files import write_csv, written_whole
+from pneumo_keras.dataset.files import write_csv, write_json, written_whole
 from pneumo_keras.dataset.films import read_film, read_mask
+from pneumo_keras.dataset.framing import resize_film, resize_mask
 from pneumo_keras.dataset.maskfolder import read_mask_index
 from pneumo_keras.errors import StudyError
 
@@ -25,11 +26,15 @@ class Arrays:
         films: (films, size, size) uint8, 0..255, memory-mapped.
         masks: (films, size, size) uint8, 0 or 1, memory-mapped.
         index: one row a film, in the same order.
+        clahe: whether the contrast of the films was equalised, see `framing`.
+        letterbox: whether they kept their proportions, black around them.
     """
 
     films: np.ndarray
     masks: np.ndarray
     index: pd.DataFrame
+    clahe: bool = False
+    letterbox: bool = False
 
     def rows(self, split: pd.Series, part: str) -> np.ndarray:
         """Row numbers of the films of one part of a split.
@@ -41,45 +46,18 @@ class Arrays:
         return np.flatnonzero((self.index["name"].map(split) == part).to_numpy())
 
 
-def resize_film(film: np.ndarray, size: int) -> np.ndarray:
-    """A film at a square size, by area where it shrinks, so that fine structure does not alias.
+def write_arrays(
+    index: pd.DataFrame,
+    data: Path,
+    masks: Path,
+    folder: Path,
+    size: int,
+    clahe: bool = False,
+    letterbox: bool = False,
+) -> Arrays:
+    """Resizes all films and masks into `films.npy` and `masks.npy`.
 
-    Args:
-        film: (height, width) uint8.
-        size: side, pixels.
-
-    Example:
-        >>> resize_film(np.array([[0, 100], [100, 200]], np.uint8), 1).tolist()
-        [[100]]
-    """
-    shrinks = size < min(film.shape)
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(film, (size, size), interpolation=method)
-
-
-def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
-    """A mask at a square size, by nearest pixel: no value that was not there before.
-
-    Args:
-        mask: (height, width) bool or 0/1.
-        size: side, pixels.
-
-    Returns:
-        (size, size) uint8, 0 or 1.
-
-    Example:
-        >>> resize_mask(np.eye(2, dtype=bool), 4).tolist()
-        [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
-    """
-    resized = cv2.resize(mask.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
-    values = set(np.unique(resized).tolist())
-    if not values <= {0, 1}:
-        raise ValueError(f"a mask holds 0 and 1 only; got {sorted(values)}")
-    return resized
-
-
-def write_arrays(index: pd.DataFrame, data: Path, masks: Path, folder: Path, size: int) -> Arrays:
-    """Resizes all films and masks into `films.npy` and `masks.npy`, with `index.csv` beside them.
+    Beside them go `index.csv` and, for those who train on them, `settings.json`.
 
     Args:
         index: one row a film, as `write_masks` made it: `film` relative to `data`, `mask` to
@@ -88,6 +66,8 @@ def write_arrays(index: pd.DataFrame, data: Path, masks: Path, folder: Path, siz
         masks: folder of the mask PNGs.
         folder: where the arrays go.
         size: side, pixels.
+        clahe: equalise the contrast of the films locally.
+        letterbox: keep the proportions of films and masks, black around them.
 
     Raises:
         StudyError: if a film or mask cannot be read, or is another size than the index says.
@@ -102,7 +82,7 @@ def write_arrays(index: pd.DataFrame, data: Path, masks: Path, folder: Path, siz
                 f"{row.film} is {film.shape[1]}x{film.shape[0]} but its mask {row.mask} "
                 f"{mask.shape[1]}x{mask.shape[0]}: run notebook 01 again"
             )
-        return resize_film(film, size), resize_mask(mask, size)
+        return resize_film(film, size, clahe, letterbox), resize_mask(mask, size, letterbox)
 
     with (
         written_whole(folder / "films.npy") as films_path,
@@ -118,6 +98,7 @@ def write_arrays(index: pd.DataFrame, data: Path, masks: Path, folder: Path, siz
         truths.flush()
         del films, truths  # Windows renames no file that is still mapped
     write_csv(folder / "index.csv", index)
+    write_json(folder / "settings.json", {"clahe": clahe, "letterbox": letterbox})
     return load_arrays(folder)
 
 
@@ -130,6 +111,8 @@ def load_arrays(folder: Path) -> Arrays:
     try:
         films = np.load(folder / "films.npy", mmap_mode="r", allow_pickle=False)
         masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        settings = json.loads((folder / "settings.json").read_text("utf-8"))
+        clahe, letterbox = settings["clahe"], settings["letterbox"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{folder}: no arrays to read, run notebook 02 first ({error})") from None
-    return Arrays(films, masks, read_mask_index(folder))
+    return Arrays(films, masks, read_mask_index(folder), clahe, letterbox)

@@ -69,7 +69,10 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         >>> path.read_text().split()
         ['film,dice', 'a,0.5']
     """
-    write_whole(path, table.to_csv(index=False).encode())
+    content = table.to_csv(index=False)
+    if "\r" in content:  # quoted only where it is part of the line's end
+        content = table.to_csv(index=False, lineterminator="\r\n")
+    write_whole(path, content.encode())
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -22,6 +22,7 @@ are compared without case and surrounding spaces.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 BACKGROUND = "_background_"
+MOST_POINTS = 50_000  # in a file; more are no outlines drawn by hand, and take minutes to fill
 WRITTEN_AS = "6.3.1"  # the release whose file format `write_annotation` follows
 
 
@@ -114,7 +116,10 @@ def read_annotation(path: str | Path) -> Annotation:
     """
     path = Path(path)
     try:
-        document = json.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+        document = json.loads(text, object_pairs_hook=_unique_keys)
+    except Malformed as error:
+        raise StudyError(f"{path}: {error}; mend it by hand") from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read ({error.strerror}): check the path") from None
     except UnicodeDecodeError:
@@ -212,12 +217,22 @@ def write_annotation(
     write_whole(path, json.dumps(document, ensure_ascii=False, indent=2).encode())
 
 
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of two values for one key, nobody knows which was meant."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise Malformed(f"the key {key!r} stands twice in one object")
+    return content
+
+
 def _annotation(path: Path, document: Any) -> Annotation:
     if not isinstance(document, dict) or not isinstance(document.get("shapes"), list):
         raise Malformed('it is no LabelMe annotation (it has no list named "shapes")')
     film = document.get("imagePath")
     if not isinstance(film, str) or not is_plain(film):
         raise Malformed('"imagePath" is missing or no path')
+    _refuse_too_many_points(document["shapes"])
     embedded = document.get("imageData")
     return Annotation(
         path=path,
@@ -229,6 +244,13 @@ def _annotation(path: Path, document: Any) -> Annotation:
             shape_from_json(number, raw) for number, raw in enumerate(document["shapes"], start=1)
         ),
     )
+
+
+def _refuse_too_many_points(shapes: list[Any]) -> None:
+    drawn = [shape.get("points") for shape in shapes if isinstance(shape, dict)]
+    count = sum(len(points) for points in drawn if isinstance(points, list))
+    if count > MOST_POINTS:
+        raise Malformed(f"it holds {count:,} points, more than {MOST_POINTS:,}")
 
 
 def _length(document: dict[str, Any], key: str) -> int | None:

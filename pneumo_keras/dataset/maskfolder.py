@@ -39,9 +39,9 @@ def read_mask_index(folder: str | Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         for column in table:
-            if column in ("height", "width", "shapes"):
+            if column in ("height", "width", "shapes", "inverted"):
                 table[column] = table[column].astype(int)
-            elif column.startswith(("share_", "target_share")):
+            elif column.startswith(("share_", "target_share", "spacing_")):
                 table[column] = pd.to_numeric(table[column])
     except (OSError, ValueError) as error:
         raise StudyError(f"{path} is damaged ({error}): remove the folder {folder}") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pneumo_keras.dataset.films import decode_film, read_film, write_png
+from pneumo_keras.dataset.films import decode_film, film_spacing, is_inverted, read_film, write_png
 from pneumo_keras.dataset.labelme import label_key, read_annotation
 from pneumo_keras.dataset.maskfolder import EMBEDDED
 from pneumo_keras.dataset.sources import Film, relative_path
@@ -19,7 +19,7 @@ from pneumo_keras.dataset.truths import Layers
 from pneumo_keras.errors import StudyError
 
 LUNG = "lung"
-_RULES = 1  # raised whenever the same annotation is to give another mask than before
+_RULES = 2  # raised whenever the same annotation is to give another mask or row than before
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def _row(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str, Any]:
         "stamp": stamp,  # ahead of the columns named after labels, which may hold anything
         "height": height,
         "width": width,
+        **_dicom_columns(film),
         "shapes": layers.shapes,
         "labels": json.dumps(list(layers.labels), ensure_ascii=False),
         **_shares(layers, job.labels),
@@ -111,6 +112,14 @@ def _pixels(film: Film) -> np.ndarray:
         annotation = read_annotation(film.annotation)
         return decode_film(annotation.embedded or b"", f"the film embedded in {film.annotation}")
     return read_film(film.film)
+
+
+def _dicom_columns(film: Film) -> dict[str, float]:
+    """Spacing, empty where it is not known, and whether the film is stored inverted."""
+    spacing = None if film.embedded else film_spacing(film.film)
+    row, column = spacing or (np.nan, np.nan)
+    inverted = not film.embedded and is_inverted(film.film)
+    return {"spacing_row_mm": row, "spacing_column_mm": column, "inverted": int(inverted)}
 
 
 def _shares(layers: Layers, labels: Sequence[str]) -> dict[str, float]:

@@ -11,6 +11,9 @@ A folder of masks holds `<name>.png` (0 outside, 255 inside, at the size of the 
   `licence`, empty where it is not stated
 * `stamp` of film, annotation, target and labels: as long as it stays the same, so does the mask
 * `height`, `width` of film and mask in pixels
+* `spacing_row_mm`, `spacing_column_mm`: height and width of a pixel; empty where unknown
+* `inverted`: 1 where the film is stored with low values bright (DICOM MONOCHROME1, TIFF
+   WhiteIsZero) and was inverted, so that bone is bright; else 0
 * `shapes`: how many outlines or masks are given; `labels`: a JSON list of their labels as written
 * `target_share`: share of the film that is target, 0 to 1
 * `target_share_in_lung`: share of the lung that is target; empty where no lung is outlined
@@ -193,6 +196,12 @@ def _notes(rows: Sequence[dict[str, Any]], declared: Sequence[str]) -> list[str]
         for label, count in seen.items()
         if spelling.get(label_key(label), label) != label
     ]
+    inverted = sum(row["inverted"] for row in rows)
+    if inverted:
+        notes.append(
+            f"{_count(inverted, 'film')} stored with low values bright (DICOM MONOCHROME1 or TIFF "
+            "WhiteIsZero), inverted so that bone is bright"
+        )
     for label in declared[1:]:
         empty = sum(
             np.isnan(row[f"share_{label}"]) and label_key(label) in _keys(row) for row in rows

@@ -84,17 +84,16 @@ def _placed(place: Any) -> bool:
 
 def _mask(raw: Any, points: np.ndarray) -> np.ndarray:
     content = bytes_from_base64(raw, "its mask")
+    (left, top), (right, bottom) = ((round(x), round(y)) for x, y in points.tolist())
+    box = (right - left + 1, bottom - top + 1)
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            mask = np.asarray(image.convert("L")) > 0
+            size = image.size
+            mask = np.asarray(image.convert("L")) > 0 if size == box else None
     except Exception:  # noqa: BLE001 (damage makes Pillow raise almost anything)
         raise Malformed("has a mask that is no sound PNG") from None
-    (left, top), (right, bottom) = ((round(x), round(y)) for x, y in points.tolist())
-    box = (bottom - top + 1, right - left + 1)
-    if mask.shape != box:
-        raise Malformed(
-            f"has a mask of {mask.shape[0]}×{mask.shape[1]} pixels in a box of {box[0]}×{box[1]}"
-        )
+    if mask is None:  # not decoded: it may be of any size
+        raise Malformed(f"has a mask of {size[1]}×{size[0]} pixels in a box of {box[1]}×{box[0]}")
     return mask
 
 

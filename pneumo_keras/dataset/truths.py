@@ -24,6 +24,7 @@ import numpy as np
 
 from pneumo_keras.dataset.films import read_mask
 from pneumo_keras.dataset.labelme import label_key, paint, read_annotation, unknown_labels
+from pneumo_keras.dataset.outlines import refuse_unsound
 from pneumo_keras.errors import StudyError
 
 
@@ -96,6 +97,7 @@ class LabelMeFile:
                 f"{self.path} was drawn on a film of {said[1]}×{said[0]} pixels, but {film} has "
                 f"{size[1]}×{size[0]}: put the film it was drawn on there, or annotate this one"
             )
+        refuse_unsound(annotation, labels, *size)
         target, *others = labels
         regions = {target: paint(annotation, target, *size)}
         for label in others:

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 import pneumo_keras.models.layers  # noqa: F401  (registers the layers that a saved model holds)
-from pneumo_keras.dataset.arrays import resize_film
 from pneumo_keras.dataset.films import read_film
+from pneumo_keras.dataset.framing import at_size, resize_film
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
 
@@ -28,11 +28,15 @@ class Segmenter:
         model: from films (batch, size, size, 1), 0..255, to probabilities (batch, size, size, 1).
         threshold: probability at and above which a pixel is marked.
         target: what the network was trained to mark, a LabelMe label.
+        clahe: whether the contrast of its films was equalised, see `framing`.
+        letterbox: whether they kept their proportions, black around them.
     """
 
     model: keras.Model
     threshold: float
     target: str
+    clahe: bool = False
+    letterbox: bool = False
 
     @property
     def size(self) -> int:
@@ -48,9 +52,10 @@ class Segmenter:
         Returns:
             (height, width) float32, 0..1, enlarged bilinearly from the network's size.
         """
-        small = resize_film(film, self.size)[None, ..., None].astype(np.float32)
-        probability = self.model.predict_on_batch(small)[0, ..., 0]
-        return at_size(np.asarray(probability), film.shape)
+        small = resize_film(film, self.size, self.clahe, self.letterbox)
+        batch = small[None, ..., None].astype(np.float32)
+        probability = self.model.predict_on_batch(batch)[0, ..., 0]
+        return at_size(np.asarray(probability), film.shape, self.letterbox)
 
     def mask(self, film: np.ndarray) -> np.ndarray:
         """What is marked on one film: (height, width) bool."""
@@ -78,27 +83,13 @@ class Segmenter:
         ]
 
 
-def at_size(probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A map of probabilities at a film's own size, bilinear.
-
-    Args:
-        probability: (size, size) float32.
-        shape: height and width of the film.
-
-    Example:
-        >>> at_size(np.ones((2, 2), np.float32), (3, 5)).shape
-        (3, 5)
-    """
-    return cv2.resize(probability, shape[::-1], interpolation=cv2.INTER_LINEAR)
-
-
 def load_segmenter(path: Path) -> Segmenter:
     """Loads a model that this project trained.
 
     Args:
-        path: a `.keras` file, or the folder of a training, whose best model is taken. Threshold
-            and target are read from `run.json` beside the model; without one they are 0.5 and
-            "pneumonia".
+        path: a `.keras` file, or the folder of a training, whose best model is taken. Threshold,
+            target and how films are framed are read from `run.json` beside the model; without one
+            they are 0.5, "pneumonia" and stretched.
 
     Raises:
         StudyError: if there is no such file, or it is not a model of films to masks.
@@ -124,9 +115,11 @@ def load_segmenter(path: Path) -> Segmenter:
     try:
         run = json.loads(run_path.read_text("utf-8")) if run_path.is_file() else {}
         threshold, target = float(run.get("threshold", 0.5)), run.get("target", "pneumonia")
+        recipe = run.get("recipe", {})
+        framing = {key: recipe.get(key, False) is True for key in ("clahe", "letterbox")}
     except (OSError, ValueError, TypeError, AttributeError):
         raise StudyError(f"{run_path}: damaged; move it away to use a threshold of 0.5") from None
-    return Segmenter(model, threshold, target)
+    return Segmenter(model, threshold, target, **framing)
 
 
 def _films_to_masks(given, returned) -> bool:

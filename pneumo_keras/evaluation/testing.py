@@ -11,8 +11,9 @@ from tqdm import tqdm
 from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.dataset.files import write_csv
 from pneumo_keras.dataset.films import read_film, write_png
+from pneumo_keras.dataset.framing import at_size
 from pneumo_keras.evaluation.overlay import overlay
-from pneumo_keras.evaluation.predict import Segmenter, at_size
+from pneumo_keras.evaluation.predict import Segmenter
 from pneumo_keras.evaluation.scores import film_scores
 
 BATCH = 8
@@ -34,7 +35,12 @@ def predict_films(segmenter: Segmenter, arrays: Arrays, rows: np.ndarray) -> np.
 
 
 def write_predictions(
-    probabilities: np.ndarray, threshold: float, films: pd.DataFrame, data: Path, folder: Path
+    probabilities: np.ndarray,
+    threshold: float,
+    films: pd.DataFrame,
+    data: Path,
+    folder: Path,
+    letterbox: bool = False,
 ) -> None:
     """Writes `<name>_mask.png` and `<name>_overlay.png` of each film, at its own size.
 
@@ -44,11 +50,12 @@ def write_predictions(
         films: one row a film, with `name` and `film`, its path below `data`.
         data: folder of the films.
         folder: where to.
+        letterbox: whether the films were letterboxed for the network.
     """
     pairs = zip(probabilities, films.itertuples(), strict=True)
     for probability, row in tqdm(pairs, "masks and overlays", len(films), unit="film"):
         film = read_film(data / row.film)
-        mask = at_size(probability, film.shape) >= threshold
+        mask = at_size(probability, film.shape, letterbox) >= threshold
         write_marked(film, mask, row.name, folder)
 
 

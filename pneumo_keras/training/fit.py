@@ -50,13 +50,19 @@ def train(
 
     Raises:
         StudyError: if the network cannot be built from the recipe, or the arrays are of another
-            size.
+            size or made with other settings.
     """
     if arrays.films.shape[1] != recipe.size:
         raise StudyError(
             f"arrays are {arrays.films.shape[1]} pixels a side, the recipe says {recipe.size}: "
             "run notebook 02 again"
         )
+    for setting in ("clahe", "letterbox"):
+        if getattr(arrays, setting) != getattr(recipe, setting):
+            raise StudyError(
+                f"arrays were made with {setting}={getattr(arrays, setting)}, the recipe says "
+                f"{getattr(recipe, setting)}: run notebook 02 again"
+            )
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     built = build_network(network, recipe)

@@ -55,6 +55,8 @@ class Recipe:
         name: quick, paper or tuned.
         phantoms: films to draw where no data are given.
         size: side of the square films given to the networks, pixels.
+        clahe: equalise the contrast of the films locally before anything else.
+        letterbox: keep the proportions of the films, black around them, instead of stretching them.
         split_by: what may not be on both sides of the split: a patient, or only an image
             (the paper's random split); or `official`, the split of the source itself.
         test_share: share of the patients (or images) that is tested on, once.
@@ -90,6 +92,8 @@ class Recipe:
     name: str
     phantoms: int = 400
     size: int = 256
+    clahe: bool = False
+    letterbox: bool = False
     split_by: str = "patient"
     test_share: float = 0.25
     validation_share: float = 0.2

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from pneumo_keras.dataset.films import FILM_SUFFIXES
+from pneumo_keras.dataset.films import FILM_SUFFIXES, is_film
 from pneumo_keras.dataset.shapes import is_plain
 from pneumo_keras.errors import StudyError
 
@@ -53,8 +53,8 @@ class Tree:
 
     @cached_property
     def films(self) -> list[Path]:
-        """All files with the suffix of a film; masks are among them."""
-        return [path for path in self.files if path.suffix.lower() in FILM_SUFFIXES]
+        """All files with the suffix of a film, and DICOM without one; masks are among them."""
+        return [path for path in self.files if is_film(path)]
 
     @cached_property
     def films_by_name(self) -> dict[str, list[Path]]:

@@ -11,8 +11,9 @@ import pandas as pd
 from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.dataset.augmentation import augment
 from pneumo_keras.dataset.films import read_film, read_mask
+from pneumo_keras.dataset.framing import at_size
 from pneumo_keras.dataset.sources import Film
-from pneumo_keras.evaluation.predict import Segmenter, at_size
+from pneumo_keras.evaluation.predict import Segmenter
 from pneumo_keras.report.films.panels import Example, TestedFilm
 
 
@@ -98,7 +99,8 @@ def segmented_films(
     examples = []
     for note, row in chosen.items():
         film = read_film(data / films["film"].iloc[row])
-        predicted = at_size(probabilities[row], film.shape) >= segmenter.threshold
+        probability = at_size(probabilities[row], film.shape, segmenter.letterbox)
+        predicted = probability >= segmenter.threshold
         truth = read_mask(masks / films["mask"].iloc[row])
         dice = float(scores["dice"].iloc[row])
         examples.append(Example(films["name"].iloc[row], note, film, truth, predicted, dice))
