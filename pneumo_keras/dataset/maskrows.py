@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pneumo_keras.dataset.films import decode_film, read_film, write_png
+from pneumo_keras.dataset.fingerprints import content_of, look_of
 from pneumo_keras.dataset.labelme import (
     Annotation,
     label_key,
@@ -24,7 +25,7 @@ from pneumo_keras.dataset.sources import Film, relative_path
 from pneumo_keras.errors import StudyError
 
 LUNG = "lung"
-_RULES = 1  # raised whenever the same annotation is to give another mask than before
+_RULES = 2  # raised whenever the same film is to give another mask or row than before
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def _row(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str, Any]:
         "stamp": stamp,  # ahead of the columns named after labels, which may hold anything
         "height": height,
         "width": width,
+        "content": content_of(pixels),
+        "look": look_of(pixels),
         "shapes": len(annotation.shapes),
         "labels": json.dumps(labels, ensure_ascii=False),
         **shares,
