@@ -66,7 +66,7 @@ def find_films(data: str | Path) -> list[Film]:
     data = Path(data)
     if not data.is_dir():
         raise StudyError(f"{data} is not a folder: check the path")
-    files = sorted(_files_below(data))
+    files = sorted(files_below(data))
     _refuse_unprintable(files)
     by_name = _films_by_name(files)
     listed = read_index(data / "index.csv")
@@ -118,7 +118,7 @@ def film_of(
         if len(beside) == 1:
             return beside[0]
     if by_name is None:
-        by_name = _films_by_name(_files_below(data))
+        by_name = _films_by_name(files_below(data))
     elsewhere = by_name.get(written.name, [])
     if len(elsewhere) == 1:
         return elsewhere[0]
@@ -144,7 +144,7 @@ def relative_path(path: Path, data: Path) -> Path:
         return path
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """The files below a folder, each real folder visited once, however links run."""
     visited = set()
     for current, folders, files in os.walk(folder, followlinks=True):
