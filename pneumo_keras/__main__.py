@@ -1,4 +1,4 @@
-"""The command line: `python -m pneumo_keras run | annotate | predict`."""
+"""The command line: `python -m pneumo_keras run | check | annotate | predict | agreement`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pneumo_keras.command import annotate, predict, run
+from pneumo_keras.command import agreement, annotate, check, predict, run
 from pneumo_keras.errors import StudyError
 from pneumo_keras.training.recipes import RECIPES
 
@@ -52,11 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="films with LabelMe annotations (default: phantoms)",
     )
-    command.add_argument("--recipe", default="quick", choices=list(RECIPES))
-    command.add_argument("--target", default="pneumonia", metavar="LABEL", help="what to segment")
-    command.add_argument(
-        "--labels", default="pneumonia, lung", metavar="A,B", help="labels that may occur"
-    )
+    _add_study(command)
     command.add_argument(
         "--out",
         default=CLONE,
@@ -64,20 +60,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where to write (default: this clone)",
     )
-    command.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting of the recipe; may be repeated",
-    )
-    command.add_argument(
-        "--skip-bad",
-        action="store_true",
-        help="leave out films that cannot be used, and count them",
-    )
     command.set_defaults(command=run.run)
+
+    command = commands.add_parser(
+        "check", help="report what a folder of films holds, and whether run would accept it"
+    )
+    command.add_argument("data", type=Path, metavar="DIR", help="films with annotations")
+    _add_study(command)
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where to write the report (default: data/check in this clone)",
+    )
+    command.set_defaults(command=check.check)
 
     command = commands.add_parser("annotate", help="open labelme on a folder of films")
     command.add_argument("folder", type=Path, metavar="DIR")
@@ -92,7 +88,42 @@ def _parser() -> argparse.ArgumentParser:
         "--overwrite", action="store_true", help="replace outlines that are already there"
     )
     command.set_defaults(command=predict.predict)
+
+    command = commands.add_parser(
+        "agreement", help="compare two annotators who marked the same films"
+    )
+    for annotator in ("first", "second"):
+        command.add_argument(
+            annotator, type=Path, metavar="DIR", help="masks, or LabelMe annotations"
+        )
+    command.add_argument(
+        "--label", default="pneumonia", help="which to compare, where the folders hold annotations"
+    )
+    command.add_argument("--out", type=Path, metavar="CSV", help="scores of each film, a new file")
+    command.set_defaults(command=agreement.agreement)
     return parser
+
+
+def _add_study(command: argparse.ArgumentParser) -> None:
+    """The options by which a study is told from another of the same films."""
+    command.add_argument("--recipe", default="quick", choices=list(RECIPES))
+    command.add_argument("--target", default="pneumonia", metavar="LABEL", help="what to segment")
+    command.add_argument(
+        "--labels", default="pneumonia, lung", metavar="A,B", help="labels that may occur"
+    )
+    command.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the recipe; may be repeated",
+    )
+    command.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out films that cannot be used, and count them",
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def run(options: Namespace) -> None:
         "target": options.target,
         "labels": options.labels,
         "recipe": options.recipe,
-        "settings": _settings(options.settings),
+        "settings": parse_settings(options.settings),
         "skip_bad": options.skip_bad,
         "out": str(options.out.resolve()),
     }
@@ -46,7 +46,13 @@ def run(options: Namespace) -> None:
     _say_where(study)
 
 
-def _settings(pairs: list[str]) -> dict[str, str]:
+def parse_settings(pairs: list[str]) -> dict[str, str]:
+    """The changes to a recipe that `--set KEY=VALUE` asks for.
+
+    Example:
+        >>> parse_settings(["epochs=3", "segnet_weights=vgg16.h5"])
+        {'epochs': '3', 'segnet_weights': 'vgg16.h5'}
+    """
     for pair in pairs:
         if "=" not in pair:
             raise StudyError(f"--set {pair}: write it as KEY=VALUE")
