@@ -2,6 +2,7 @@
 
 import base64
 import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -29,7 +30,7 @@ SIZE = (48, 40)
 
 def add(data, name, shapes=(SQUARE,), size=SIZE, seed=None):
     """A film of noise, like no other, and its annotation."""
-    seed = abs(hash(name)) if seed is None else seed
+    seed = zlib.crc32(name.encode()) if seed is None else seed
     pixels = np.random.default_rng(seed).integers(0, 256, SIZE, dtype=np.uint8)
     path = data / f"{name}.png"
     write_png(path, pixels)
@@ -140,6 +141,13 @@ def test_a_random_split_is_said_to_leak_but_not_refused(tmp_path):
     assert "both sides of the split that run draws" in examination.findings[0].message
 
 
+def test_a_film_that_is_only_embedded_goes_by_its_annotation(good, tmp_path):
+    embed(good)
+    add(good, "again", seed=1)
+    (finding,) = look_at(good, tmp_path / "masks").findings
+    assert finding.message.startswith("again.png and person1_virus_1.json are the same picture")
+
+
 def test_folders_of_which_nothing_takes_part_are_named_once(good, tmp_path):
     for number in range(3):
         write_png(good / "lungs" / f"{number}.png", np.zeros(SIZE, np.uint8))
@@ -195,7 +203,9 @@ def embed(data):
     path = data / "person1_virus_1.png"
     text = path.with_suffix(".json").read_text()
     pixels = base64.b64encode(path.read_bytes()).decode()
-    path.with_suffix(".json").write_text(text.replace("null", f'"{pixels}"', 1))
+    path.with_suffix(".json").write_text(
+        text.replace('"imageData": null', f'"imageData": "{pixels}"')
+    )
     path.unlink()
 
 
@@ -227,10 +237,7 @@ FOLDERS = {
     "target nowhere": (lambda data: only(data), False),
     "target on one": (lambda data: (only(data), add(data, "x")), False),
     "all the same film": (
-        lambda data: (
-            [add(data, f"person{n}_virus_{n}", seed=0) for n in range(0)]
-            or [write_png(path, np.ones(SIZE, np.uint8)) for path in data.glob("*.png")]
-        ),
+        lambda data: [write_png(path, np.ones(SIZE, np.uint8)) for path in data.glob("*.png")],
         False,
     ),
     "too few": (lambda data: unlink_all(data, "person[1-9]*"), False),
@@ -258,9 +265,8 @@ def test_check_refuses_what_run_refuses(good, tmp_path, case, skip_bad):
     if not skip_bad:
         assert bool(refusals) != accepted
     for finding in refusals:
-        assert (
-            "\n" not in finding.message and str(good) in finding.message or finding.kind == "labels"
-        )
+        assert "\n" not in finding.message
+        assert str(good) in finding.message or finding.kind == "labels"
 
 
 def test_every_bad_film_is_a_line(good, tmp_path):

@@ -54,10 +54,10 @@ def model(tmp_path_factory):
     return path
 
 
-def test_help_names_the_three_commands():
+def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("run", "annotate", "predict"))
+    assert all(word in done.stdout for word in ("run", "check", "annotate", "predict", "agreement"))
 
 
 def test_run_refuses_what_is_not_there_and_writes_nothing(tmp_path):
@@ -183,3 +183,37 @@ def test_the_whole_study_on_a_user_s_own_films(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "marked").glob("*_mask.png"))) == 20
+
+
+def test_check_accepts_what_is_sound_and_refuses_what_is_not(tmp_path):
+    films, out = tmp_path / "films", tmp_path / "out"
+    for number in range(8):
+        path = film(films / f"person{number}_virus_1.png", [SQUARE])
+        write_png(path, np.random.default_rng(number).integers(0, 255, (40, 48), dtype=np.uint8))
+    done = command("check", films, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("run would accept it, with 8 films")
+    assert {path.name for path in out.iterdir()} == {"report.html", "findings.csv", "films.csv"}
+    assert len(pd.read_csv(out / "films.csv")) == 8 and pd.read_csv(out / "findings.csv").empty
+    for path in sorted(films.glob("*.png"))[:2]:
+        path.write_bytes(b"")
+    done = command("check", films, "--out", out)
+    assert_refused(done, "run would refuse it, for 2 reasons")
+    refused = [line for line in done.stdout.splitlines() if line.startswith("REFUSED")]
+    assert ["person0_virus_1.png is empty" in refused[0], len(refused)] == [True, 2]
+    assert command("check", films, "--out", out, "--skip-bad").returncode == 0
+
+
+def test_agreement_of_two_folders(tmp_path):
+    for folder, columns in (("a", 10), ("b", 20)):
+        mask = np.zeros((40, 48), bool)
+        mask[:, :columns] = True
+        write_png(tmp_path / folder / "film.png", mask)
+    table = tmp_path / "films.csv"
+    done = command("agreement", tmp_path / "a", tmp_path / "b", "--out", table)
+    assert done.returncode == 0, done.stderr
+    assert "1 films in both" in done.stdout
+    assert pd.read_csv(table)["dice"].tolist() == pytest.approx([2 / 3])
+    assert_refused(
+        command("agreement", tmp_path / "a", tmp_path / "b", "--out", table), "already there"
+    )

@@ -110,7 +110,10 @@ def draw_split(where: Path, index: pd.DataFrame, split_by: str, **settings) -> p
     Raises:
         StudyError: if there are too few patients, or a part has no film with the target.
     """
-    split = split_films(index, split_by, **settings)
+    try:
+        split = split_films(index, split_by, **settings)
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from None
     _refuse_parts_without_target(where, split, index)
     return split
 
@@ -177,8 +180,10 @@ def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Ind
     units = films["unit"].nunique()
     if units < folds:
         what = "patients" if split_by == "patient" else "films"
+        copied = "content" in films and films["content"].duplicated().any()
+        copies = " (those of the same film count as one)" if copied else ""
         raise StudyError(
-            f"{units} {what} are too few to split {share:.0%} off: annotate films of at least "
+            f"{units} {what}{copies} are too few to split {share:.0%} off: annotate films of at least "
             f"{folds} {what}, or set test_share and validation_share"
         )
     # A stratum with fewer units than folds cannot be spread over them: it joins the largest.

@@ -132,6 +132,7 @@ def _splits(
 def _doubts(index: pd.DataFrame, films: Sequence[Film], splits: Sequence[Sides]) -> list[Finding]:
     """What `run` accepts but the user should look at."""
     embedded = {film.name: film.annotation.name for film in films if film.film == film.annotation}
-    shown = index.assign(film=index["name"].map(embedded).fillna(index["film"]))
+    files = [embedded.get(row.name, row.film) for row in index[["name", "film"]].itertuples()]
+    shown = index.assign(film=files)
     crossing = [finding for sides in splits for finding in find_crossing_patients(shown, sides)]
     return [*find_copies(shown, splits), *find_similar(shown, splits), *crossing]
