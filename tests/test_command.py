@@ -187,14 +187,14 @@ def test_the_whole_study_on_a_user_s_own_films(tmp_path):
 
 def test_check_accepts_what_is_sound_and_refuses_what_is_not(tmp_path):
     films, out = tmp_path / "films", tmp_path / "out"
-    for number in range(8):
+    for number in range(14):
         path = film(films / f"person{number}_virus_1.png", [SQUARE])
         write_png(path, np.random.default_rng(number).integers(0, 255, (40, 48), dtype=np.uint8))
     done = command("check", films, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].endswith("run would accept it, with 8 films")
+    assert done.stdout.splitlines()[-1].endswith("run would accept it, with 14 films")
     assert {path.name for path in out.iterdir()} == {"report.html", "findings.csv", "films.csv"}
-    assert len(pd.read_csv(out / "films.csv")) == 8 and pd.read_csv(out / "findings.csv").empty
+    assert len(pd.read_csv(out / "films.csv")) == 14 and pd.read_csv(out / "findings.csv").empty
     for path in sorted(films.glob("*.png"))[:2]:
         path.write_bytes(b"")
     done = command("check", films, "--out", out)
