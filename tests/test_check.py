@@ -95,7 +95,7 @@ def test_planted_among_500_films(tmp_path):
         assert all(Path(file).name in finding.message for file in finding.files)
     messages = " ".join(finding.message for finding in examination.findings)
     assert "of patients bacteria:7 and bacteria:8" in messages
-    assert "patient bacteria:20 is on both sides of the split of the folders" in messages
+    assert "patient bacteria:20 is on both sides of the official split" in messages
     assert "drawn on a film of 41×48 pixels" in messages
 
 
@@ -128,7 +128,7 @@ def test_copies_cross_the_folders_and_never_the_split_of_run(tmp_path):
     examination = look_at(data, tmp_path / "masks")
     messages = [f.message for f in examination.findings if f.kind == "same film"]
     assert len(messages) == 10
-    assert sum("both sides of the split of the folders" in text for text in messages) == 5
+    assert sum("both sides of the official split" in text for text in messages) == 5
     assert not any("the split that run draws" in text for text in messages)
 
 

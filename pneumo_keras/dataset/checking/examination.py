@@ -36,7 +36,7 @@ class Examination:
         masks: Where the masks of the films were painted.
         films: As `find_films` found them.
         index: One row for each film that can be used, as in the index of masks, and its `format`.
-        splits: The split that `run` would draw, and that of the folders, where there is one.
+        splits: The split that `run` would draw, and the official one, where there is one.
         labels: In how many files each label occurs, as written.
         findings: Refusals first.
     """
@@ -125,13 +125,14 @@ def _splits(
         problems.append(Finding("split", (), str(error), refused=True))
     official = official_split(index)
     if official is not None:
-        splits.append(Sides("the split of the folders", official))
+        splits.append(Sides("the official split", official))
     return splits, problems
 
 
 def _doubts(index: pd.DataFrame, films: Sequence[Film], splits: Sequence[Sides]) -> list[Finding]:
     """What `run` accepts but the user should look at."""
-    embedded = {film.name: film.annotation.name for film in films if film.film == film.annotation}
+    inside = [film for film in films if film.film == film.annotation]
+    embedded = {film.name: film.film.name for film in inside if film.film.suffix == ".json"}
     files = [embedded.get(row.name, row.film) for row in index[["name", "film"]].itertuples()]
     shown = index.assign(film=files)
     crossing = [finding for sides in splits for finding in find_crossing_patients(shown, sides)]

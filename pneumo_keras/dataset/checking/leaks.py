@@ -1,4 +1,4 @@
-"""What stands on both sides of a split: the one that `run` draws, or that of the folders."""
+"""What stands on both sides of a split: the one that `run` draws, or the official one."""
 
 from __future__ import annotations
 
@@ -34,21 +34,23 @@ class Sides:
 
 
 def official_split(index: pd.DataFrame) -> pd.Series | None:
-    """The split that the folders of the films tell, as releases of data sets have it.
+    """The split that the source of the films comes with.
 
     Args:
-        index: One row a film, with `name` and `film`.
+        index: One row a film, with `name` and `film`; where it has no column `part`, the part is
+            read from the folders of the film (train, Train Set, val, Test_Folder, ...).
 
     Returns:
-        The part of each film by its name; None unless each film lies in a folder called after a
-        part (train, Train Set, val, Test_Folder, ...), and some in test, some not.
+        The part of each film by its name; None unless each film has one, and some are in test,
+        some not.
 
     Example:
         >>> index = pd.DataFrame({"name": ["a", "b"], "film": ["train/a.png", "Test Set/x/b.png"]})
         >>> official_split(index).to_dict()
         {'a': 'train', 'b': 'test'}
     """
-    parts = pd.Series([_part(film) for film in index["film"]], index=index["name"].to_numpy())
+    said = index["part"] if "part" in index else index["film"].map(_part)
+    parts = pd.Series(said.to_numpy(), index=index["name"].to_numpy())
     if (parts == "").any() or (parts == "test").nunique() < 2:
         return None
     return parts
