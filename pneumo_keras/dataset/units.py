@@ -31,7 +31,7 @@ def split_units(films: pd.DataFrame, split_by: str) -> pd.Series:
         >>> split_units(films, "patient").tolist(), split_units(films, "image").tolist()
         (['1', '1', '1', '3'], ['a', 'b', 'b', 'd'])
     """
-    single = films["patient" if split_by == "patient" else "name"].astype(str)
+    single = films["name" if split_by == "image" else "patient"].astype(str)
     if "content" not in films:
         return single
     whose, _ = pd.factorize(single)
