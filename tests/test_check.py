@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pneumo_keras.dataset.checking import examine
-from pneumo_keras.dataset.checking.leaks import official_split
+from pneumo_keras.dataset.checking.leaks import given_split
 from pneumo_keras.dataset.films import read_film, write_png
 from pneumo_keras.dataset.labelme import Shape, write_annotation
 from pneumo_keras.dataset.masks import write_masks
@@ -95,7 +95,7 @@ def test_planted_among_500_films(tmp_path):
         assert all(Path(file).name in finding.message for file in finding.files)
     messages = " ".join(finding.message for finding in examination.findings)
     assert "of patients bacteria:7 and bacteria:8" in messages
-    assert "patient bacteria:20 is on both sides of the official split" in messages
+    assert "patient bacteria:20 is on both sides of the split of the folders" in messages
     assert "drawn on a film of 41×48 pixels" in messages
 
 
@@ -128,7 +128,7 @@ def test_copies_cross_the_folders_and_never_the_split_of_run(tmp_path):
     examination = look_at(data, tmp_path / "masks")
     messages = [f.message for f in examination.findings if f.kind == "same film"]
     assert len(messages) == 10
-    assert sum("both sides of the official split" in text for text in messages) == 5
+    assert sum("both sides of the split of the folders" in text for text in messages) == 5
     assert not any("the split that run draws" in text for text in messages)
 
 
@@ -169,8 +169,15 @@ def test_folders_of_which_nothing_takes_part_are_named_once(good, tmp_path):
 )
 def test_the_split_that_folders_tell(films, parts):
     index = pd.DataFrame({"name": [str(n) for n in range(len(films))], "film": films})
-    split = official_split(index)
-    assert (None if split is None else split.tolist()) == parts
+    sides = given_split(index)
+    assert (None if sides is None else sides.parts.tolist()) == parts
+
+
+def test_the_split_of_the_source_comes_before_that_of_the_folders():
+    index = pd.DataFrame({"name": ["a", "b"], "film": ["train/a.png", "test/b.png"]})
+    sides = given_split(index.assign(part=["test", "train"]))
+    assert (sides.called, sides.parts.tolist()) == ("the official split", ["test", "train"])
+    assert given_split(index.assign(part=["", ""])).called == "the split of the folders"
 
 
 # === Check and run agree ===

@@ -12,7 +12,7 @@ import pandas as pd
 from pneumo_keras.dataset.checking.doubles import find_copies, find_similar
 from pneumo_keras.dataset.checking.findings import Finding
 from pneumo_keras.dataset.checking.formats import film_format
-from pneumo_keras.dataset.checking.leaks import Sides, find_crossing_patients, official_split
+from pneumo_keras.dataset.checking.leaks import Sides, find_crossing_patients, given_split
 from pneumo_keras.dataset.checking.leftovers import find_leftovers
 from pneumo_keras.dataset.maskrows import Job
 from pneumo_keras.dataset.masks import (
@@ -36,7 +36,7 @@ class Examination:
         masks: Where the masks of the films were painted.
         films: As `find_films` found them.
         index: One row for each film that can be used, as in the index of masks, and its `format`.
-        splits: The split that `run` would draw, and the official one, where there is one.
+        splits: The split that `run` would draw, and the one that the films come with, if any.
         labels: In how many files each label occurs, as written.
         findings: Refusals first.
     """
@@ -123,10 +123,8 @@ def _splits(
         splits.append(Sides("the split that run draws", drawn))
     except StudyError as error:
         problems.append(Finding("split", (), str(error), refused=True))
-    official = official_split(index)
-    if official is not None:
-        splits.append(Sides("the official split", official))
-    return splits, problems
+    given = given_split(index)
+    return (splits if given is None else [*splits, given]), problems
 
 
 def _doubts(index: pd.DataFrame, films: Sequence[Film], splits: Sequence[Sides]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What stands on both sides of a split: the one that `run` draws, or the official one."""
+"""What stands on both sides of a split: the one that `run` draws, or the one that the films come with."""
 
 from __future__ import annotations
 
@@ -33,27 +33,30 @@ class Sides:
         return (self.parts[names] == "test").nunique() > 1
 
 
-def official_split(index: pd.DataFrame) -> pd.Series | None:
-    """The split that the source of the films comes with.
+def given_split(index: pd.DataFrame) -> Sides | None:
+    """The split that the films come with: that of their source, or that which folders tell.
 
     Args:
-        index: One row a film, with `name` and `film`; where it has no column `part`, the part is
-            read from the folders of the film (train, Train Set, val, Test_Folder, ...).
+        index: One row a film, with `name`, `film` and, where the source has a split of its own,
+            `part`. Without it, the part is read from the folders of the film: train, Train Set,
+            val, Test_Folder, ...
 
     Returns:
-        The part of each film by its name; None unless each film has one, and some are in test,
-        some not.
+        None unless each film has a part, and some are in test, some not.
 
     Example:
         >>> index = pd.DataFrame({"name": ["a", "b"], "film": ["train/a.png", "Test Set/x/b.png"]})
-        >>> official_split(index).to_dict()
-        {'a': 'train', 'b': 'test'}
+        >>> sides = given_split(index)
+        >>> sides.called, sides.parts.to_dict()
+        ('the split of the folders', {'a': 'train', 'b': 'test'})
     """
-    said = index["part"] if "part" in index else index["film"].map(_part)
-    parts = pd.Series(said.to_numpy(), index=index["name"].to_numpy())
-    if (parts == "").any() or (parts == "test").nunique() < 2:
-        return None
-    return parts
+    candidates = {"the split of the folders": index["film"].map(_part)}
+    if "part" in index:
+        candidates = {"the official split": index["part"], **candidates}
+    for called, said in candidates.items():
+        if (said != "").all() and (said == "test").nunique() > 1:
+            return Sides(called, pd.Series(said.to_numpy(), index=index["name"].to_numpy()))
+    return None
 
 
 def find_crossing_patients(index: pd.DataFrame, sides: Sides) -> list[Finding]:
