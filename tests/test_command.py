@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def command(*arguments, **environment):
 
 def film(path, shapes=None, size=(40, 48)):
     """A film, annotated unless `shapes` is None."""
-    pixels = np.random.default_rng(0).integers(0, 255, size, dtype=np.uint8)
+    pixels = np.random.default_rng(zlib.crc32(path.name.encode())).integers(0, 255, size, np.uint8)
     write_png(path, pixels)
     if shapes is not None:
         write_annotation(path.with_suffix(".json"), path.name, shapes, *size)
@@ -57,7 +58,8 @@ def model(tmp_path_factory):
 def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("run", "annotate", "predict", "fetch"))
+    words = ("run", "check", "annotate", "predict", "fetch", "agreement", "audit")
+    assert all(word in done.stdout for word in words)
 
 
 def test_fetch_shows_the_licence_and_refuses_a_folder_of_the_users(tmp_path):
@@ -190,3 +192,36 @@ def test_the_whole_study_on_a_user_s_own_films(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "marked").glob("*_mask.png"))) == 20
+
+
+def test_check_accepts_what_is_sound_and_refuses_what_is_not(tmp_path):
+    films, out = tmp_path / "films", tmp_path / "out"
+    for number in range(14):
+        film(films / f"person{number}_virus_1.png", [SQUARE])
+    done = command("check", films, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith("run would accept it, with 14 films")
+    assert {path.name for path in out.iterdir()} == {"report.html", "findings.csv", "films.csv"}
+    assert len(pd.read_csv(out / "films.csv")) == 14 and pd.read_csv(out / "findings.csv").empty
+    for path in sorted(films.glob("*.png"))[:2]:
+        path.write_bytes(b"")
+    done = command("check", films, "--out", out)
+    assert_refused(done, "run would refuse it, for 2 reasons")
+    refused = [line for line in done.stdout.splitlines() if line.startswith("REFUSED")]
+    assert ["person0_virus_1.png is empty" in refused[0], len(refused)] == [True, 2]
+    assert command("check", films, "--out", out, "--skip-bad").returncode == 0
+
+
+def test_agreement_of_two_folders(tmp_path):
+    for folder, columns in (("a", 10), ("b", 20)):
+        mask = np.zeros((40, 48), bool)
+        mask[:, :columns] = True
+        write_png(tmp_path / folder / "film.png", mask)
+    table = tmp_path / "films.csv"
+    done = command("agreement", tmp_path / "a", tmp_path / "b", "--out", table)
+    assert done.returncode == 0, done.stderr
+    assert "1 films in both" in done.stdout
+    assert pd.read_csv(table)["dice"].tolist() == pytest.approx([2 / 3])
+    assert_refused(
+        command("agreement", tmp_path / "a", tmp_path / "b", "--out", table), "already there"
+    )

@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumo_keras.dataset.splits import crossing_patients, read_or_split, split_films
+from pneumo_keras.dataset.splits import (
+    crossing_copies,
+    crossing_patients,
+    read_or_split,
+    split_films,
+)
 from pneumo_keras.errors import StudyError
 
 
@@ -310,3 +315,54 @@ def test_a_file_that_is_no_split_is_refused(tmp_path, index, content, message):
         read_or_split(path, index, "patient")
     assert str(path) in str(error.value) and "\n" not in str(error.value)
     assert path.read_bytes() == content
+
+
+# === Films of the same content ===
+
+
+def test_copies_stay_together_with_all_films_of_their_patients():
+    index = films(patients=40, each=3)
+    index["content"] = index["name"]
+    index.loc[[0, 60], "content"] = "twice"  # of patients 0 and 20
+    index.loc[[61, 90], "content"] = "again"  # of patients 20 and 30
+    for seed in range(8):
+        split = split_films(index, "patient", seed=seed)
+        assert split[index.loc[index["patient"].isin(["0", "20", "30"]), "name"]].nunique() == 1
+        assert crossing_patients(split, index).empty and not crossing_copies(split, index)
+        by_image = split_films(index, "image", seed=seed)
+        assert by_image["film000"] == by_image["film060"]
+        assert by_image["film061"] == by_image["film090"]
+        assert len(crossing_patients(by_image, index)) > 10
+
+
+@pytest.mark.parametrize("split_by", ["patient", "image"])
+def test_without_copies_the_split_is_the_same_with_contents_and_without(split_by):
+    index = films(patients=40, each=2)
+    contents = index.assign(content=[f"{number:x}" for number in range(len(index))][::-1])
+    assert split_films(index, split_by).equals(split_films(contents, split_by))
+
+
+@settings(max_examples=25, deadline=None)
+@given(studies(), st.data(), st.sampled_from(["patient", "image"]))
+def test_no_copy_crosses_whoever_it_is_said_to_be_of(index, data, split_by):
+    picked = st.lists(st.sampled_from(range(len(index))), min_size=2, max_size=4, unique=True)
+    index["content"] = index["name"]
+    index.loc[data.draw(picked), "content"] = "copy"
+    split = split_films(index, split_by)
+    assert split[index.loc[index["content"] == "copy", "name"]].nunique() == 1
+    if split_by == "patient":
+        assert crossing_patients(split, index).empty
+
+
+def test_a_split_that_tests_on_a_copy_is_refused(tmp_path, index, split):
+    index["content"] = ["x", "y", "x", "z", "w", "v"]  # 007 trains, c tests
+    path = write(tmp_path / "split.csv", split)
+    with pytest.raises(StudyError, match="films 007 and c are the same picture.*split_by=image"):
+        read_or_split(path, index, "patient")
+    assert read_or_split(path, index, "image").to_dict() == split
+
+
+def test_copies_within_training_and_validation_do_not_cross():
+    index = pd.DataFrame({"name": list("abcd"), "content": ["x", "x", "y", "y"]})
+    split = pd.Series({"a": "train", "b": "validation", "c": "test", "d": "test"})
+    assert crossing_copies(split, index) == []

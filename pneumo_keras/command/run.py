@@ -34,7 +34,7 @@ def run(options: Namespace) -> None:
         "target": options.target,
         "labels": options.labels,
         "recipe": options.recipe,
-        "settings": _settings(options),
+        "settings": parse_settings(options),
         "skip_bad": options.skip_bad,
         "source": options.source,
         "normals": options.normals,
@@ -50,14 +50,23 @@ def run(options: Namespace) -> None:
     _say_where(study)
 
 
-def _settings(options: Namespace) -> dict[str, str]:
-    """What `--set`, `--seeds` and `--design` change of the recipe."""
+def parse_settings(options: Namespace) -> dict[str, str]:
+    """What `--set`, `--seeds` and `--design` change of the recipe.
+
+    Args:
+        options: with `settings`, texts KEY=VALUE; and `seeds` and `design` where the command has
+            them, None if not given.
+
+    Example:
+        >>> parse_settings(Namespace(settings=["epochs=3", "segnet_weights=vgg16.h5"]))
+        {'epochs': '3', 'segnet_weights': 'vgg16.h5'}
+    """
     for pair in options.settings:
         if "=" not in pair:
             raise StudyError(f"--set {pair}: write it as KEY=VALUE")
     settings = dict(pair.split("=", 1) for pair in options.settings)
     for name in ("seeds", "design"):
-        value = getattr(options, name)
+        value = getattr(options, name, None)
         if value is None:
             continue
         if settings.get(name, value) != value:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pneumo_keras.dataset.films import decode_film, film_spacing, is_inverted, read_film, write_png
+from pneumo_keras.dataset.fingerprints import content_of, look_of
 from pneumo_keras.dataset.labelme import label_key, read_annotation
 from pneumo_keras.dataset.maskfolder import EMBEDDED
 from pneumo_keras.dataset.sources import Film, relative_path
@@ -89,6 +90,8 @@ def _row(film: Film, job: Job, old: dict[str, Any] | None) -> dict[str, Any]:
         "height": height,
         "width": width,
         **_dicom_columns(film),
+        "content": content_of(pixels),
+        "look": look_of(pixels),
         "shapes": layers.shapes,
         "labels": json.dumps(list(layers.labels), ensure_ascii=False),
         **_shares(layers, job.labels),

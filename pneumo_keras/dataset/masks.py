@@ -14,6 +14,7 @@ A folder of masks holds `<name>.png` (0 outside, 255 inside, at the size of the 
 * `spacing_row_mm`, `spacing_column_mm`: height and width of a pixel; empty where unknown
 * `inverted`: 1 where the film is stored with low values bright (DICOM MONOCHROME1, TIFF
    WhiteIsZero) and was inverted, so that bone is bright; else 0
+* `content`, `look`: what tells that films are the same one, see `fingerprints`
 * `shapes`: how many outlines or masks are given; `labels`: a JSON list of their labels as written
 * `target_share`: share of the film that is target, 0 to 1
 * `target_share_in_lung`: share of the lung that is target; empty where no lung is outlined
@@ -28,7 +29,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -114,20 +115,14 @@ def write_masks(
         [0.25]
     """
     folder, data = Path(folder), Path(data)
-    declared = _declared(target, labels)
+    declared = declared_labels(target, labels)
     refuse_other_folder(folder, films)
     with scratch_folder(folder) as scratch:
         job = Job(declared, data, folder, scratch)
-        outcomes = _outcomes(films, job, _rows_by_name(folder), progress)
-        rows = [outcome for outcome in outcomes if isinstance(outcome, dict)]
-        refused = [
-            {"annotation": relative_path(film.annotation, data).as_posix(), "reason": outcome}
-            for film, outcome in zip(films, outcomes)
-            if isinstance(outcome, str)
-        ]
+        rows, refused = paint_films(films, job, _rows_by_name(folder), progress)
         _refuse_bad_films(refused, stop=not (skip_bad and rows))
-        _refuse_unknown_labels(job.unknown, declared)
-        _refuse_no_target(rows, target)
+        for reason in label_problems(rows, job):
+            raise StudyError(reason)
         painted, removed = store(folder, scratch, rows, refused)
     return MaskReport(
         index=read_mask_index(folder),
@@ -135,12 +130,16 @@ def write_masks(
         painted=painted,
         kept=len(rows) - painted,
         removed=removed,
-        notes=tuple(_notes(rows, declared)),
+        notes=tuple(notes_on(rows, declared)),
     )
 
 
-def _declared(target: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """The target and the other labels, each once."""
+def declared_labels(target: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The target and the other labels, each once.
+
+    Raises:
+        StudyError: The target is empty or means something else.
+    """
     by_key: dict[str, str] = {}
     for label in (target, *labels):
         by_key.setdefault(label_key(label), label.strip())
@@ -149,15 +148,33 @@ def _declared(target: str, labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(label for key, label in by_key.items() if key not in ("", BACKGROUND))
 
 
-def _outcomes(
-    films: Sequence[Film], job: Job, old: dict[str, dict[str, Any]], progress: bool
-) -> list[dict[str, Any] | str]:
-    """The row of each film, or why it has none. Closing the map drops what is still to do."""
+def paint_films(
+    films: Sequence[Film], job: Job, old: Mapping[str, dict[str, Any]], progress: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Paints films into the scratch folder of a job.
+
+    Args:
+        films: As `find_films` found them.
+        job: What they share.
+        old: The rows of the present index, by name.
+        progress: Show a progress bar.
+
+    Returns:
+        The rows of the index, and for each film that cannot be used, its `annotation` and the
+        `reason`.
+    """
     with (
-        ThreadPoolExecutor() as pool,
+        ThreadPoolExecutor() as pool,  # closing the map drops what is still to do
         closing(pool.map(lambda film: row_or_reason(film, job, old.get(film.name)), films)) as done,
     ):
-        return list(tqdm(done, "masks", len(films), unit="film", disable=not progress))
+        outcomes = list(tqdm(done, "masks", len(films), unit="film", disable=not progress))
+    rows = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    refused = [
+        {"annotation": relative_path(film.annotation, job.data).as_posix(), "reason": outcome}
+        for film, outcome in zip(films, outcomes)
+        if isinstance(outcome, str)
+    ]
+    return rows, refused
 
 
 def _rows_by_name(folder: Path) -> dict[str, dict[str, Any]]:
@@ -172,25 +189,39 @@ def _refuse_bad_films(refused: Sequence[dict[str, str]], stop: bool) -> None:
         raise StudyError(refused[0]["reason"] + more)
 
 
-def _refuse_unknown_labels(unknown: Sequence[str], declared: Sequence[str]) -> None:
-    if unknown:
-        raise StudyError(
-            f"labels that are not declared: {_listed(Counter(unknown))}; "
-            f"declared are {', '.join(declared)}: add them to the labels, or mend the annotations"
+def label_problems(rows: Sequence[dict[str, Any]], job: Job) -> Iterator[str]:
+    """What is wrong with the labels of painted films as a whole, one line each.
+
+    Args:
+        rows: As `paint_films` returned them.
+        job: As it was given.
+    """
+    if job.unknown:
+        unknown = Counter(job.unknown)
+        where = [
+            row["annotation"] for row in rows if unknown.keys() & set(json.loads(row["labels"]))
+        ]
+        yield (
+            f"labels that are not declared: {_listed(unknown)}"
+            f"{', the first in ' + where[0] if where else ''}; declared are {', '.join(job.labels)}: add them to the labels, or mend the annotations"
         )
-
-
-def _refuse_no_target(rows: Sequence[dict[str, Any]], target: str) -> None:
     if not any(row["target_share"] > 0 for row in rows):
-        raise StudyError(
-            f"no film shows the target {target!r}; "
-            f"labels seen: {_listed(_seen(rows)) or 'none'}: name one of them, or annotate more"
+        yield (
+            f"no film shows the target {job.labels[0]!r}; "
+            f"labels seen: {_listed(seen_labels(rows)) or 'none'}: "
+            "name one of them, or annotate more"
         )
 
 
-def _notes(rows: Sequence[dict[str, Any]], declared: Sequence[str]) -> list[str]:
+def notes_on(rows: Sequence[dict[str, Any]], declared: Sequence[str]) -> list[str]:
+    """What the user should know of painted films, a sentence each.
+
+    Args:
+        rows: As `paint_films` returned them.
+        declared: As `declared_labels` returned them.
+    """
     spelling = {label_key(label): label for label in declared}
-    seen = _seen(rows)
+    seen = seen_labels(rows)
     notes = [
         f"{label!r} is read as {spelling[label_key(label)]!r} in {_count(count, 'file')}"
         for label, count in seen.items()
@@ -222,7 +253,7 @@ def _keys(row: dict[str, Any]) -> set[str]:
     return set(map(label_key, json.loads(row["labels"])))
 
 
-def _seen(rows: Sequence[dict[str, Any]]) -> Counter[str]:
+def seen_labels(rows: Sequence[dict[str, Any]]) -> Counter[str]:
     """In how many files each label occurs, as written."""
     return Counter(label for row in rows for label in json.loads(row["labels"]))
 

@@ -4,6 +4,8 @@ The split is a CSV with one row a film, read where it is present and written whe
 that a study can be repeated, or run with somebody else's split. By default a patient's films
 stay together (`split_by="patient"`); the paper's random split (`"image"`) does not keep them so.
 With `"official"` the films are tested on that the source itself set aside.
+Films of the same content are one film to either, whatever they are called and whoever they are
+said to be of: they stay together, and with them, by patient, the films of all of these patients.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumo_keras.dataset.files import write_csv
+from pneumo_keras.dataset.units import split_units
 from pneumo_keras.errors import StudyError
 
 PARTS = ("train", "validation", "test")
@@ -34,7 +37,8 @@ def split_films(
     `StratifiedGroupKFold`. It depends on the films and the seed, not on the order of the rows.
 
     Args:
-        index: one row a film, with `name`, `patient`, `group` and `target_share`.
+        index: one row a film, with `name`, `patient`, `group` and `target_share`; and `content`,
+            by which films that are the same one are known.
         split_by: `"patient"` keeps the films of a patient together, `"image"` does not;
             `"official"` reads `part`, the source's own split, from the index. Where that has no
             validation films, they are drawn from the training films by patient. Patients on both
@@ -51,12 +55,12 @@ def split_films(
 
     Example:
         >>> films = pd.DataFrame({"name": list("abcdefgh"), "patient": list("11223344"),
-        ...                       "group": "virus", "target_share": 0.1})
+        ...                       "group": "virus", "target_share": 0.1, "content": list(range(8))})
         >>> split_films(films, validation_share=0.33).value_counts().sort_index().to_dict()
         {'test': 2, 'train': 4, 'validation': 2}
     """
     films = index.sort_values("name").reset_index(drop=True)
-    films["unit"] = films["name"] if split_by == "image" else films["patient"]
+    films["unit"] = split_units(films, split_by)
     films["stratum"] = films["group"].astype(str) + (films["target_share"] > 0).astype(str)
     if split_by == "official":
         part = _official_parts(films)
@@ -83,8 +87,8 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
 
     Raises:
         StudyError: if the file leaves out a film, names an unknown part, has no training or test
-            film, or parts the films of a patient though `split_by` is `"patient"`; or if a part
-            has no film with the target.
+            film, or parts the films of a patient or of one content though `split_by` is
+            `"patient"`; or if a part has no film with the target.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -96,8 +100,7 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
         True
     """
     if not path.exists():
-        split = split_films(index, split_by, **settings)
-        _refuse_parts_without_target(path, split, index)
+        split = draw_split(path, index, split_by, **settings)
         write_csv(path, split.rename_axis("name").reset_index())
         return split
     split = read_split(path)
@@ -106,6 +109,26 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
     if split_by == "official":
         _warn_of_crossing(split, index)
     return split[sorted(index["name"])]
+
+
+def draw_split(where: Path, index: pd.DataFrame, split_by: str, **settings) -> pd.Series:
+    """A new split with which a study can be run.
+
+    Args:
+        where: what an error message calls the split or its films.
+        index: as for `split_films`.
+        split_by: as for `split_films`.
+        **settings: passed on to `split_films`.
+
+    Raises:
+        StudyError: if there are too few patients, or a part has no film with the target.
+    """
+    try:
+        split = split_films(index, split_by, **settings)
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from None
+    _refuse_parts_without_target(where, split, index)
+    return split
 
 
 def read_split(path: Path) -> pd.Series:
@@ -168,6 +191,21 @@ def _warn_of_crossing(split: pd.Series, index: pd.DataFrame) -> None:
             f"that it trains on: {', '.join(map(str, crossing.index))}",
             stacklevel=3,
         )
+def crossing_copies(split: pd.Series, index: pd.DataFrame) -> list[list[str]]:
+    """Films of the same content both in the test part and outside it: tested on what was seen.
+
+    Returns:
+        The names of the films of each such content, those tested on last.
+
+    Example:
+        >>> films = pd.DataFrame({"name": ["a", "b", "c"], "content": ["x", "x", "y"]})
+        >>> crossing_copies(pd.Series({"a": "test", "b": "train", "c": "test"}), films)
+        [['b', 'a']]
+    """
+    tested = index["name"].map(split) == "test"
+    copies = index.assign(tested=tested).sort_values(["tested", "name"]).groupby("content")
+    crossing = [films for _, films in copies if films["tested"].nunique() > 1]
+    return [films["name"].tolist() for films in crossing]
 
 
 def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Index:
@@ -178,8 +216,10 @@ def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Ind
     units = films["unit"].nunique()
     if units < folds:
         what = "films" if split_by == "image" else "patients"
+        copied = "content" in films and films["content"].duplicated().any()
+        copies = " (those of the same film count as one)" if copied else ""
         raise StudyError(
-            f"{units} {what} are too few to split {share:.0%} off: annotate films of at least "
+            f"{units} {what}{copies} are too few to split {share:.0%} off: annotate films of at least "
             f"{folds} {what}, or set test_share and validation_share"
         )
     # A stratum with fewer units than folds cannot be spread over them: it joins the largest.
@@ -230,4 +270,10 @@ def _check(path: Path, split: pd.Series, index: pd.DataFrame, split_by: str) -> 
         raise StudyError(
             f"{path}: patient {crossing.index[0]} is both tested on and trained on: "
             "move its films to one part, or set split_by=image"
+        )
+    copies = crossing_copies(split, index) if "content" in index else []
+    if split_by == "patient" and copies:
+        raise StudyError(
+            f"{path}: films {copies[0][0]} and {copies[0][-1]} are the same picture, and one is "
+            "tested on, the other trained on: move them to one part, or set split_by=image"
         )
