@@ -75,9 +75,7 @@ def audit_figure(
             height -= 1
             labels.append((height, f"{name}: {accuracy}, {iou}"))
             low, high = foreground_share(accuracy, iou)
-            axes.barh(
-                height, high - low, 0.34, left=low, color=BASELINE, gid=f"published:{name}"
-            )
+            axes.barh(height, high - low, 0.34, left=low, color=BASELINE, gid=f"published:{name}")
         for name, (mean, low, high) in ANNOTATED.items():
             height -= 1
             labels.append((height, name))
@@ -154,7 +152,14 @@ def _legend(figure: NotebookFigure) -> None:
     figure.legend(
         handles=[
             *bars,
-            Line2D([], [], marker="D", markersize=4, label="mean, 5th (where known) and 95th percentile", **dot),
+            Line2D(
+                [],
+                [],
+                marker="D",
+                markersize=4,
+                label="mean, 5th (where known) and 95th percentile",
+                **dot,
+            ),
             Line2D([], [], marker="o", markersize=2.6, label="one film", **dot),
             Line2D([], [], color=INK, marker="|", linestyle="", markersize=8, label="all pixels"),
         ],

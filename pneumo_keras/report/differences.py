@@ -58,9 +58,7 @@ def differences_figure(
             ha="right",
             fontsize=SMALL,
         )
-        figure.text(
-            *figure.at(LEFT, whole - 0.22), f"{names[0]} − {names[1]}", fontweight="bold"
-        )
+        figure.text(*figure.at(LEFT, whole - 0.22), f"{names[0]} − {names[1]}", fontweight="bold")
     return figure
 
 
