@@ -54,10 +54,10 @@ def model(tmp_path_factory):
     return path
 
 
-def test_help_names_the_three_commands():
+def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("run", "annotate", "predict"))
+    assert all(word in done.stdout for word in ("run", "annotate", "predict", "audit"))
 
 
 def test_run_refuses_what_is_not_there_and_writes_nothing(tmp_path):

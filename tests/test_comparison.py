@@ -223,7 +223,7 @@ def test_seeds_by_hand():
     first, second = table.iloc[0], table.iloc[1]
     assert first["mean"] == pytest.approx(0.6) and first["sd"] == pytest.approx(0.1)
     assert (first["lowest"], first["highest"]) == pytest.approx((0.5, 0.7))
-    # All films alike: no spread over patients, all of it from the seeds; 1 of 27 draws is 0.5 thrice.
+    # All films alike: all spread is the seeds'; one draw of 27 is 0.5 thrice.
     assert (first["low_patients"], first["high_patients"]) == pytest.approx((0.6, 0.6))
     assert (first["low"], first["high"]) == pytest.approx((0.5, 0.7))
     assert np.isnan(second["sd"]) and second["reason"].startswith("one seed")

@@ -1,8 +1,9 @@
 """Which definitions of accuracy and IoU could stand behind printed rows, each with its formula.
 
-Notation as in `audit`: a accuracy, j IoU, E = 1 − a, t share of foreground, all pixels together = 1.
-For each definition `shares` gives the foreground shares that a pair (a, j) allows: a list of
-intervals, empty where no share does."""
+Notation as in `identity`: a accuracy, j IoU, E = 1 − a, t share of foreground, all pixels
+together 1. For each definition `shares` gives the foreground shares that a pair (a, j) allows: a
+list of intervals, empty where no share does.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +86,10 @@ def dice_as_iou(a: float, d: float) -> list[Interval]:
 
 
 def soft(a: float, j: float) -> list[Interval]:
-    """G: IoU of probabilities, accuracy at 0.5: j ≤ (t − FN/2) / (t + FP/2), so t ≥ jE / 2(1 − j)."""
+    """G: IoU of probabilities, accuracy at 0.5: j ≤ (t − FN/2) / (t + FP/2).
+
+    Hence t ≥ jE / 2(1 − j).
+    """
     if j == 1:
         return ANY if a == 1 else []
     low = j * (1 - a) / (2 * (1 - j))
@@ -98,7 +102,7 @@ def film_means(a: float, j: float) -> list[Interval]:
 
 
 def balanced(b: float, j: float) -> list[Interval]:
-    """I: balanced accuracy b: s + 1 − (t / (1 − t)) (s / j − 1) = 2b for a sensitivity s, j ≤ s ≤ 1."""
+    """I: balanced accuracy b: s + 1 − (t / (1 − t)) (s / j − 1) = 2b, sensitivity s from j to 1."""
     if j == 1:
         return ANY if b == 1 else []
     odds = 2 * (1 - b) * j / (1 - j)
