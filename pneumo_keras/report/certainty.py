@@ -99,8 +99,8 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
     Example:
         >>> numbers = pd.DataFrame({"value": [0.5], "low": [0.25], "high": [0.75], "films": [4]})
-        >>> readable(numbers).iloc[0].tolist()
-        ['0.500 [0.250, 0.750]', 4]
+        >>> readable(numbers)["value"].item()
+        '0.500 [0.250, 0.750]'
     """
     table = table.copy()
     ends = {
