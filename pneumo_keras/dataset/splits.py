@@ -191,6 +191,8 @@ def _warn_of_crossing(split: pd.Series, index: pd.DataFrame) -> None:
             f"that it trains on: {', '.join(map(str, crossing.index))}",
             stacklevel=3,
         )
+
+
 def crossing_copies(split: pd.Series, index: pd.DataFrame) -> list[list[str]]:
     """Films of the same content both in the test part and outside it: tested on what was seen.
 

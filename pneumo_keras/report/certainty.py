@@ -98,9 +98,9 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         The other columns as they are; empty ones are left out.
 
     Example:
-        >>> readable(pd.DataFrame({"value": [0.5], "low": [0.25], "high": [0.75], "films": [4]}))
-                         value  films
-        0  0.500 [0.250, 0.750]      4
+        >>> numbers = pd.DataFrame({"value": [0.5], "low": [0.25], "high": [0.75], "films": [4]})
+        >>> readable(numbers)["value"].item()
+        '0.500 [0.250, 0.750]'
     """
     table = table.copy()
     ends = {

@@ -1,8 +1,9 @@
 """Which definitions of accuracy and IoU could stand behind printed rows, each with its formula.
 
-Notation as in `audit`: a accuracy, j IoU, E = 1 − a, t share of foreground, all pixels together = 1.
-For each definition `shares` gives the foreground shares that a pair (a, j) allows: a list of
-intervals, empty where no share does."""
+Notation as in `identity`: a accuracy, j IoU, E = 1 − a, t share of foreground, all pixels
+together 1. For each definition `shares` gives the foreground shares that a pair (a, j) allows: a
+list of intervals, empty where no share does.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from pneumo_keras.evaluation.audit.identity import Box, Interval, share_in_box
 from pneumo_keras.evaluation.audit.remarks import GREY_MEASURED
 
 ANY = [(0.0, 1.0)]
-SHARES = np.linspace(0, 1, 20_001)
+SHARES = np.linspace(0, 1, 10_001)
+ROUNDING = 1e-9  # of the arithmetic here, not of what is printed
 
 
 def pooled(a: float, j: float) -> list[Interval]:
@@ -41,15 +43,16 @@ def two_class_mean(a: float, m: float) -> list[Interval]:
     if m >= 1:
         return []
     x = error * (2 * m - a) / (2 * (1 - m))
-    root = a * a / 4 - x
-    if x < 0 or root < 0:
+    square = a * a / 4 - x
+    if min(x, square) < -ROUNDING:
         return []
-    return merged([(tp, tp + error) for tp in (a / 2 - root**0.5, a / 2 + root**0.5)])
+    root = max(square, 0.0) ** 0.5
+    return merged([(tp, tp + error) for tp in (max(a / 2 - root, 0.0), a / 2 + root)])
 
 
 def micro(a: float, j: float) -> list[Interval]:
     """D: intersections of both classes over unions of both: a / (2 − a) exactly, whatever t is."""
-    return ANY if abs(j - a / (2 - a)) < 1e-9 else []
+    return ANY if abs(j - a / (2 - a)) < ROUNDING else []
 
 
 def frequency_weighted(a: float, j: float) -> list[Interval]:
@@ -69,7 +72,7 @@ def frequency_weighted(a: float, j: float) -> list[Interval]:
 
     top = np.clip((a + 2 * error) / (1 + np.sqrt((1 - t) / t)) - error, *ends)
     least = np.minimum(score(ends[0]), score(ends[1]))
-    fits = (least <= j) & (j <= score(top))
+    fits = (least <= j + ROUNDING) & (j - ROUNDING <= score(top))
     edges = np.flatnonzero(np.diff(np.r_[False, fits, False]))
     return [
         (float(t[first]), float(t[last - 1]))
@@ -83,7 +86,10 @@ def dice_as_iou(a: float, d: float) -> list[Interval]:
 
 
 def soft(a: float, j: float) -> list[Interval]:
-    """G: IoU of probabilities, accuracy at 0.5: j ≤ (t − FN/2) / (t + FP/2), so t ≥ jE / 2(1 − j)."""
+    """G: IoU of probabilities, accuracy at 0.5: j ≤ (t − FN/2) / (t + FP/2).
+
+    Hence t ≥ jE / 2(1 − j).
+    """
     if j == 1:
         return ANY if a == 1 else []
     low = j * (1 - a) / (2 * (1 - j))
@@ -92,11 +98,11 @@ def soft(a: float, j: float) -> list[Interval]:
 
 def film_means(a: float, j: float) -> list[Interval]:
     """H: means over films: mean j ≤ mean a, any t."""
-    return ANY if j <= a else []
+    return ANY if j <= a + ROUNDING else []
 
 
 def balanced(b: float, j: float) -> list[Interval]:
-    """I: balanced accuracy b: s + 1 − (t / (1 − t)) (s / j − 1) = 2b for a sensitivity s, j ≤ s ≤ 1."""
+    """I: balanced accuracy b: s + 1 − (t / (1 − t)) (s / j − 1) = 2b, sensitivity s from j to 1."""
     if j == 1:
         return ANY if b == 1 else []
     odds = 2 * (1 - b) * j / (1 - j)
@@ -124,7 +130,7 @@ def background_only(a: float, j: float) -> list[Interval]:
 
 def class_accuracy(r: float, j: float) -> list[Interval]:
     """N: "accuracy" is recall r (or precision): 1 / j = 1 / r + 1 / p − 1 for a precision p ≤ 1."""
-    return ANY if j <= r else []
+    return ANY if j <= r + ROUNDING else []
 
 
 def one_hot_film_means(a: float, j: float) -> list[Interval]:

@@ -1,6 +1,6 @@
 """What else a definition of accuracy and IoU would require of a printed row, in words.
 
-Notation as in `audit`. Where a foreground share is needed, the mean shares of lungs and of
+Notation as in `identity`. Where a foreground share is needed, the mean shares of lungs and of
 opacities on public annotations are taken (`LUNG_SHARE`, `OPACITY_SHARE`).
 """
 

@@ -107,7 +107,8 @@ def patient_sums(values: pd.DataFrame, patient: pd.Series) -> np.ndarray:
         (patients, columns) float64.
 
     Example:
-        >>> patient_sums(pd.DataFrame({"dice": [0.5, 0.25, 1]}), pd.Series(["a", "a", "b"])).tolist()
+        >>> dice = pd.DataFrame({"dice": [0.5, 0.25, 1]})
+        >>> patient_sums(dice, pd.Series(["a", "a", "b"])).tolist()
         [[0.75], [1.0]]
     """
     return values.astype(float).groupby(patient.to_numpy()).sum().to_numpy()
