@@ -98,7 +98,7 @@ def test_lungs_that_nobody_outlined_have_no_share_and_no_note(data):
         (np.zeros((16, 12), np.uint8), r"mask of 12×16 pixels, but .*a\.png has 16×12"),
         (np.arange(192, dtype=np.uint8).reshape(SIZE), "several values besides 0"),
         (np.eye(12, 16)[..., None] * [255, 0, 0] + np.eye(12, 16, 1)[..., None] * [0, 255, 0],
-         "several values besides 0"),
+         "in colour, no mask"),
         (None, "damaged or no"),
     ],
 )  # fmt: skip
