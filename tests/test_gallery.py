@@ -6,7 +6,7 @@ from pneumo_keras.dataset.films import write_png
 from pneumo_keras.dataset.labelme import Shape, write_annotation
 from pneumo_keras.dataset.masks import write_masks
 from pneumo_keras.dataset.sources import find_films
-from pneumo_keras.report.gallery import annotated_films
+from pneumo_keras.report.films.gallery import annotated_films
 
 
 def shown(data, out):

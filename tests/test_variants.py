@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from pneumo_keras.command.run import _settings
+from pneumo_keras.command.run import parse_settings
 from pneumo_keras.errors import StudyError
 from pneumo_keras.training.networks import NETWORKS
 from pneumo_keras.training.recipes import PAPER, QUICK, RECIPES, TUNED, choose_recipe
@@ -109,8 +109,8 @@ def test_what_cannot_be_asked_for(changes, words):
 def test_options_of_the_command_line_set_the_recipe():
     options = Namespace(settings=["epochs=3"], seeds="3", design="2x2")
     assert (
-        choose_recipe("quick", _settings(options)).label == "quick (epochs=3, seeds=3, design=2x2)"
+        choose_recipe("quick", parse_settings(options)).label == "quick (epochs=3, seeds=3, design=2x2)"
     )
-    assert _settings(Namespace(settings=[], seeds=None, design=None)) == {}
+    assert parse_settings(Namespace(settings=[], seeds=None, design=None)) == {}
     with pytest.raises(StudyError, match="--seeds 3 and --set seeds=2: give one"):
-        _settings(Namespace(settings=["seeds=2"], seeds="3", design=None))
+        parse_settings(Namespace(settings=["seeds=2"], seeds="3", design=None))
