@@ -78,6 +78,7 @@ class Recipe:
         patience: epochs without a better validation Dice before stopping; None to run all.
         threshold: probability above which a pixel is marked: 0.5, or chosen on `validation`.
         seed: of split, initial weights, order and augmentation.
+        deterministic: the same bits in every run on the same machine, if more slowly.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Recipe:
     patience: int | None = None
     threshold: str = "0.5"
     seed: int = 1
+    deterministic: bool = False
 
     def __post_init__(self):
         for field, allowed in CHOICES.items():
