@@ -9,7 +9,6 @@ meanwhile can go on from its last full epoch (`checkpoint`).
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import keras
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_keras.dataset.arrays import Arrays, fingerprint
-from pneumo_keras.dataset.files import cannot_write, remove_partial, write_json
+from pneumo_keras.dataset.files import remove_partial, write_json
 from pneumo_keras.errors import StudyError
 from pneumo_keras.models.saved import load_model, save_model
 from pneumo_keras.training.batches import evaluation_batches, training_batches
@@ -31,6 +30,13 @@ from pneumo_keras.training.checkpoint import (
     write_results,
 )
 from pneumo_keras.training.environment import environment, make_deterministic, peak_memory_gb
+from pneumo_keras.training.folders import (
+    finished_run,
+    make_empty,
+    partial_folder,
+    publish,
+    take_back,
+)
 from pneumo_keras.training.losses import LOSSES
 from pneumo_keras.training.metrics import training_metrics
 from pneumo_keras.training.networks import NETWORKS, Network, build_network
@@ -82,12 +88,13 @@ def train(
         "recipe": recipe.as_json(),
         "fingerprint": fingerprint(arrays, split),
     }
-    partial = folder.with_name(f"{folder.name}.training")
-    _take_back(folder)
-    resume_epochs = resume and (partial / CHECKPOINT).exists()
-    if resume and not resume_epochs and _is_finished(folder, identity):
+    take_back(folder)
+    partial = partial_folder(folder)
+    unfinished = (partial / CHECKPOINT).exists()
+    finished = finished_run(folder, identity)
+    if resume and finished and not unfinished:
         print(f"{NETWORKS[network]}: trained already, kept")
-        return load_run(folder)
+        return finished
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
@@ -98,13 +105,13 @@ def train(
     print(
         f"{NETWORKS[network]}: {built.model.count_params():,} parameters, {built.weights} weights"
     )
-    if resume_epochs:
+    if resume and unfinished:
         checkpoint = read_checkpoint(partial / CHECKPOINT, identity)
         remove_partial(partial)
         print(f"{NETWORKS[network]}: goes on after epoch {len(checkpoint.progress.history)}")
     else:
         checkpoint = None
-        _make_empty(partial)
+        make_empty(partial)
     progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint)
 
     best = load_model(partial / "best.keras")
@@ -127,43 +134,8 @@ def train(
         **environment(),
     }
     write_json(partial / "run.json", run)
-    _publish(partial, folder)
+    publish(partial, folder)
     return run
-
-
-def _is_finished(folder: Path, identity: dict) -> bool:
-    """Whether a folder holds the results of this very training."""
-    if not (folder / "run.json").exists():
-        return False
-    run = load_run(folder)
-    return all(run.get(key) == value for key, value in identity.items())
-
-
-def _make_empty(folder: Path) -> None:
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-
-
-def _publish(partial: Path, folder: Path) -> None:
-    """Puts new results in the place of the old ones, which are whole on disk until then."""
-    old = folder.with_name(f"{folder.name}.old")
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _take_back(folder: Path) -> None:
-    """Clears up after a `_publish` that was killed."""
-    old = folder.with_name(f"{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _fit(
