@@ -106,17 +106,16 @@ def write_checkpoint(path: Path, model: keras.Model, progress: Progress, identit
     Raises:
         StudyError: if it cannot be written.
     """
-    state = json.dumps({"identity": identity, **vars(progress)}).encode()
+    variables = {"model": model.variables, "optimizer": model.optimizer.variables}
+    counts = {owner: len(owned) for owner, owned in variables.items()}
+    state = {"identity": identity, "counts": counts, "progress": vars(progress)}
     values = {
         f"{owner}_{number}": keras.ops.convert_to_numpy(variable)
-        for owner, variables in (
-            ("model", model.variables),
-            ("optimizer", model.optimizer.variables),
-        )
-        for number, variable in enumerate(variables)
+        for owner, owned in variables.items()
+        for number, variable in enumerate(owned)
     }
     with written_whole(path) as temporary:
-        np.savez(temporary, state=np.frombuffer(state, np.uint8), **values)
+        np.savez(temporary, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **values)
 
 
 def read_checkpoint(path: Path, identity: dict) -> Checkpoint:
@@ -131,16 +130,13 @@ def read_checkpoint(path: Path, identity: dict) -> Checkpoint:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-        state = json.loads(content.pop("state").tobytes())
-        held = state.pop("identity")
-        progress = Progress(**state)
-        values = {
-            owner: [content[f"{owner}_{number}"] for number in range(count)]
-            for owner in ("model", "optimizer")
-            if (count := sum(name.startswith(f"{owner}_") for name in content))
-        }
-        checkpoint = Checkpoint(path, progress, values["model"], values["optimizer"])
+            state = json.loads(file["state"].tobytes())
+            values = {
+                owner: [file[f"{owner}_{number}"] for number in range(count)]
+                for owner, count in state["counts"].items()
+            }
+        checkpoint = Checkpoint(path, Progress(**state["progress"]), **values)
+        held = state["identity"]
     except Exception as error:  # noqa: BLE001 (a damaged archive raises almost anything)
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StudyError(f"{path} cannot be read ({reason}): {_way_out(path)}") from None
