@@ -54,10 +54,19 @@ def marking_network(network, recipe):
 # === Killed in a process of its own ===
 
 
-@pytest.fixture
-def importable(monkeypatch):
-    """Lets the server that forks the processes import this file once for all of them."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The folder of a training that was left alone, in a process of its own like the others.
+
+    The server that forks them is started here and imports this file once for all of them.
+    """
+    if sys.platform == "win32":
+        pytest.skip("neither SIGKILL nor a server that forks")
+    folder = tmp_path_factory.mktemp("unbroken") / "segnet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        assert in_a_process(folder, resume=False) == 0
+    return folder
 
 
 def kill():
@@ -159,10 +168,8 @@ def assert_same_bits(folder, other):
     }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_a_training_killed_again_and_again_ends_as_one_that_was_not(tmp_path, importable):
-    unbroken, folder = tmp_path / "unbroken", tmp_path / "segnet"
-    assert in_a_process(unbroken, resume=False) == 0
+def test_a_training_killed_again_and_again_ends_as_one_that_was_not(unbroken, tmp_path):
+    folder = tmp_path / "segnet"
     folder.mkdir()
     (folder / "run.json").write_text('{"of": "an earlier training"}')
     partial = folders.partial_folder(folder)
@@ -184,7 +191,7 @@ def test_a_training_killed_again_and_again_ends_as_one_that_was_not(tmp_path, im
         assert (kept / "run.json").read_text() == '{"of": "an earlier training"}'
         assert epochs_in(partial / CHECKPOINT) == epochs, (moment, arguments)
     assert in_a_process(folder) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["segnet", "unbroken"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["segnet"]
     assert {path.name for path in folder.iterdir()} == {path.name for path in unbroken.iterdir()}
     assert_same_bits(folder, unbroken)
     dice = fit.load_history(folder)["val_dice"]
@@ -198,11 +205,9 @@ def epochs_in(path):
         return len(json.loads(content["state"].tobytes())["progress"]["history"])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no forkserver")
-def test_two_deterministic_runs_agree_bit_for_bit(tmp_path, importable):
-    for name in ("one", "two"):
-        assert in_a_process(tmp_path / name, resume=False) == 0
-    assert_same_bits(tmp_path / "one", tmp_path / "two")
+def test_two_deterministic_runs_agree_bit_for_bit(unbroken, tmp_path):
+    assert in_a_process(tmp_path / "segnet", resume=False) == 0
+    assert_same_bits(tmp_path / "segnet", unbroken)
 
 
 # === Stopped by an error, in this process ===

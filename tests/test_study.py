@@ -19,6 +19,19 @@ def test_what_is_kept_is_loaded_again(tmp_path):
     assert study.recipe.atrous_rates == (3, 6)
 
 
+def test_resume_is_kept_for_the_notebooks_and_makes_no_other_study(tmp_path):
+    keep_study(opened(tmp_path))
+    assert not load_study(str(tmp_path)).resume
+    keep_study(opened(tmp_path, resume=True))
+    assert load_study(str(tmp_path)).resume
+    path = tmp_path / "data" / "study.json"
+    older = json.loads(path.read_text())
+    del older["resume"]
+    path.write_text(json.dumps(older))
+    assert not load_study(str(tmp_path)).resume
+    assert not opened(tmp_path).resume
+
+
 def test_a_study_on_phantoms_can_be_moved(tmp_path):
     keep_study(opened(tmp_path / "here"))
     (tmp_path / "here").rename(tmp_path / "there")
