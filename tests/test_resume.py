@@ -10,6 +10,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from test_training import ARRAYS, SPLIT, eagerly, files_of, recipe, small_network
 
 from pneumo_keras.dataset import files
@@ -385,6 +386,20 @@ def test_a_full_disk_ends_a_training_in_a_line_and_it_goes_on_later(stopped, mon
         assert not [path for path in stopped.rglob("*") if "partial" in path.name]
         assert epochs_in(stopped / CHECKPOINT) == epochs
     assert train(folder, True)["epochs_run"] == 2
+
+
+def test_a_full_disk_told_by_tensorboard_is_told_alike(stopped, monkeypatch):
+    class Full(EpochLine):
+        def on_epoch_end(self, epoch, logs=None):
+            raise tf.errors.ResourceExhaustedError(None, None, f"events; {self.reason}")
+
+    monkeypatch.setattr(fit, "EpochLine", Full)
+    Full.reason = "No space left on device"
+    with pytest.raises(StudyError, match="segnet.training cannot be written .No space left"):
+        train(stopped.with_name("segnet"), True)
+    Full.reason = "OOM when allocating tensor"  # memory is another matter
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        train(stopped.with_name("segnet"))
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
