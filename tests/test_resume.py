@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import zipfile
@@ -183,7 +184,6 @@ def test_a_training_killed_again_and_again_ends_as_one_that_was_not(unbroken, tm
         (4, kill_at_file, "history.csv", False, 3),
         (5, kill_at_file, "best.keras", False),
         (6, kill_at_file, CHECKPOINT, True),
-        (6, kill_at_file, "last.keras", False),
         (6, kill_at_file, "run.json", True),
         (6, kill_between_renames),
     ]:
@@ -242,18 +242,15 @@ def stop_after(monkeypatch, done, folder, **changes):
 def test_patience_counts_on(monkeypatch, tmp_path):
     """At this rate nothing moves: patience ends with the fourth epoch, stopped or not."""
     still = {"learning_rate": 1e-30, "frozen_learning_rate": 1e-30, "epochs": 9, "patience": 2}
-    for epochs in (1, 2, 3):
-        stop_after(monkeypatch, epochs, tmp_path / "segnet", frozen_epochs=1, **still)
-        run = train(tmp_path / "segnet", True, frozen_epochs=1, **still)
-        assert run["epochs_run"] == 4 and run["best_epoch"] == 1
+    stop_after(monkeypatch, 3, tmp_path / "segnet", frozen_epochs=1, **still)
+    run = train(tmp_path / "segnet", True, frozen_epochs=1, **still)
+    assert run["epochs_run"] == 4 and run["best_epoch"] == 1
 
 
-def test_a_training_stopped_after_its_last_epoch_only_finishes(monkeypatch, tmp_path):
-    still = {"learning_rate": 1e-30, "epochs": 9, "patience": 2}
-    stop_after(monkeypatch, 3, tmp_path / "patient", **still)
-    assert train(tmp_path / "patient", True, **still)["epochs_run"] == 3
-    stop_after(monkeypatch, 2, tmp_path / "all", epochs=2)
-    assert train(tmp_path / "all", True, epochs=2)["epochs_run"] == 2
+def test_patience_that_has_run_out_is_remembered(monkeypatch, tmp_path):
+    still = {"learning_rate": 1e-30, "epochs": 9, "patience": 1}
+    stop_after(monkeypatch, 2, tmp_path / "segnet", **still)
+    assert train(tmp_path / "segnet", True, **still)["epochs_run"] == 2
 
 
 def test_divergence_is_remembered(monkeypatch, tmp_path):
@@ -280,13 +277,22 @@ def test_resume_keeps_what_is_finished_and_trains_what_is_not_begun(tmp_path, ca
 # === Refused ===
 
 
-@pytest.fixture
-def stopped(monkeypatch, tmp_path):
-    """The folder of a training stopped after its first epoch, beside an earlier one's results."""
-    folder = tmp_path / "models" / "segnet"
-    folder.mkdir(parents=True)
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory):
+    """Models' folder of a training stopped after its first epoch, and an earlier one's results."""
+    folder = tmp_path_factory.mktemp("stopped") / "segnet"
+    folder.mkdir()
     (folder / "run.json").write_text("of an earlier training")
-    return stop_after(monkeypatch, 1, folder)
+    with pytest.MonkeyPatch.context() as patch, eagerly():
+        patch.setattr(fit, "build_network", marking_network)
+        stop_after(patch, 1, folder)
+    return folder.parent
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    """The unfinished training's folder in a copy of them."""
+    return shutil.copytree(stopped_once, tmp_path / "models") / "segnet.training"
 
 
 def refused(stopped, match, **changes):
