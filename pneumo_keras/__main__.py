@@ -35,7 +35,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"pneumo_keras: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("pneumo_keras: interrupted; what was finished is kept", file=sys.stderr)
+        print(
+            "pneumo_keras: interrupted; what was finished is kept (run --resume goes on)",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
@@ -77,6 +80,11 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
         choices=DESIGNS,
         help="2x2: both networks under both losses; rates: other learning rates; "
         "weights: pretrained against random (default: single)",
+    )
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with trainings that were stopped, and keep finished ones",
     )
     command.set_defaults(command=run.run)
 

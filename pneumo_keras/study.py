@@ -33,6 +33,7 @@ class Study:
         title: what the films are, for captions: `phantoms`, or the name of the data folder.
         source: how the films are laid out, a key of `sources.SOURCES`, or `auto` to recognise it.
         normals: whether films of class normal without annotation count as empty masks.
+        resume: whether trainings that were stopped go on, and finished ones are kept.
     """
 
     data: Path
@@ -43,6 +44,7 @@ class Study:
     title: str
     source: str
     normals: bool
+    resume: bool
 
     @property
     def drawn(self) -> bool:
@@ -107,6 +109,7 @@ def open_study(
     labels: str = "pneumonia, lung",
     source: str = AUTO,
     normals: bool = False,
+    resume: bool = False,
 ) -> Study:
     """Opens a study, drawing its phantoms where no data are given.
 
@@ -119,6 +122,8 @@ def open_study(
         labels: labels that may occur beside the target, separated by commas.
         source: how the data are laid out, a key of `sources.SOURCES`, or `auto` to recognise it.
         normals: whether films of class normal without annotation count as empty masks.
+        resume: go on with trainings that were stopped, and keep finished ones, instead of
+            training anew.
 
     Raises:
         StudyError: for a folder that is not there, an unknown recipe, setting or source, or an
@@ -135,7 +140,8 @@ def open_study(
     if source not in (AUTO, *SOURCES):
         raise StudyError(f"no source {source!r}: choose {AUTO} or one of {', '.join(SOURCES)}")
     chosen = choose_recipe(recipe, settings)
-    study = _study(data, target, labels.split(","), chosen, Path(out), source, normals)
+    names = labels.split(",")
+    study = _study(data, target, names, chosen, Path(out), source, normals, resume)
     _refuse_other_study(study)
     if not data:
         write_phantoms(study.data, study.recipe.phantoms, study.recipe.seed)
@@ -148,7 +154,7 @@ def keep_study(study: Study) -> None:
     Called once the films have been read without complaint, so that a run that was refused leaves
     nothing behind.
     """
-    write_json(study.out / "data" / "study.json", _identity(study))
+    write_json(study.out / "data" / "study.json", {**_identity(study), "resume": study.resume})
 
 
 def load_study(out: str) -> Study:
@@ -173,6 +179,7 @@ def load_study(out: str) -> Study:
         Path(out),
         held["source"],
         held["normals"],
+        held["resume"],
     )
 
 
@@ -184,6 +191,7 @@ def _study(
     out: Path,
     source: str,
     normals: bool,
+    resume: bool,
 ) -> Study:
     folder = Path(data) if data else out / "data" / PHANTOMS
     declared = [label.strip().casefold() for label in (target, *labels) if label.strip()]
@@ -198,6 +206,7 @@ def _study(
         title=folder.resolve().name,
         source=source,
         normals=normals,
+        resume=resume,
     )
 
 
@@ -218,9 +227,9 @@ def _held(out: Path) -> dict | None:
     if not path.exists():
         return None
     try:
-        held = {"source": AUTO, "normals": False, **json.loads(path.read_text("utf-8"))}
-        keys = ("data", "target", "labels", "recipe", "source", "normals")
-        return {key: held[key] for key in keys}
+        defaults = {"source": AUTO, "normals": False, "resume": False}
+        held = {**defaults, **json.loads(path.read_text("utf-8"))}
+        return {key: held[key] for key in ("data", "target", "labels", "recipe", *defaults)}
     except (ValueError, KeyError, TypeError):
         raise StudyError(f"{path}: not readable; delete it if the folder is no study") from None
 

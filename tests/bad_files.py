@@ -90,6 +90,7 @@ def two_elsewhere(folder):
         good_film(folder / place, "bad")
         (folder / place / "bad.json").unlink()
     (folder / "bad.png").unlink()
+    write_png(folder / "two" / "bad.png", np.full((32, 32), 9, np.uint8))  # no copy of the other
 
 
 def outside(path):

@@ -19,6 +19,27 @@ def test_what_is_kept_is_loaded_again(tmp_path):
     assert study.recipe.atrous_rates == (3, 6)
 
 
+def test_resume_is_kept_for_the_notebooks_and_makes_no_other_study(tmp_path):
+    keep_study(opened(tmp_path))
+    assert not load_study(str(tmp_path)).resume
+    keep_study(opened(tmp_path, resume=True))
+    assert load_study(str(tmp_path)).resume
+    path = tmp_path / "data" / "study.json"
+    older = json.loads(path.read_text())
+    del older["resume"]
+    path.write_text(json.dumps(older))
+    assert not load_study(str(tmp_path)).resume
+    assert not opened(tmp_path).resume
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    for out in (tmp_path / "out", tmp_path / "out" / "below"):
+        with pytest.raises(StudyError, match="out.* cannot be written .*choose another folder"):
+            opened(out)
+    assert (tmp_path / "out").read_text() == "a file"
+
+
 def test_source_and_normals_are_kept(tmp_path):
     keep_study(opened(tmp_path, source="labelme", normals=True))
     study = load_study(str(tmp_path))
@@ -54,8 +75,6 @@ def test_an_opened_study_that_was_not_kept_leaves_no_claim(tmp_path):
         ({"settings": {"phantoms": 1, "epochs": 3}}, "recipe"),
         ({"recipe": "tuned"}, "recipe"),
         ({"labels": "heart"}, "labels"),
-        ({"source": "folders"}, "source"),
-        ({"normals": True}, "normals"),
     ],
 )
 def test_another_study_in_the_same_folder_is_refused(tmp_path, change, named):
@@ -89,7 +108,6 @@ def test_labels_are_compared_without_case_and_spaces(tmp_path):
         ({"settings": {"epoch": 1}}, "did you mean epochs"),
         ({"settings": {"size": 100}}, "multiples of 32"),
         ({"target": " "}, "target is empty"),
-        ({"source": "kaggle"}, "no source 'kaggle': choose auto or one of labelme"),
     ],
 )
 def test_bad_input_is_refused_and_nothing_written(tmp_path, arguments, message):

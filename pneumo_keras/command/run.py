@@ -40,6 +40,7 @@ def run(options: Namespace) -> None:
         "normals": options.normals,
         "allow_outside": options.allow_outside,
         "out": str(options.out.resolve()),
+        "resume": options.resume,
     }
     notebooks = sorted(NOTEBOOKS.glob("0*.ipynb"))
     if not notebooks:

@@ -10,7 +10,13 @@ from pneumo_keras.dataset.augmentation import augment
 
 
 def training_batches(
-    arrays: Arrays, rows: np.ndarray, batch_size: int, epochs: int, seed: int, augmented: bool
+    arrays: Arrays,
+    rows: np.ndarray,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    augmented: bool,
+    first: int = 0,
 ) -> tf.data.Dataset:
     """Batches for all epochs, one after another, each epoch in an order of its own.
 
@@ -25,6 +31,7 @@ def training_batches(
         epochs: how many times over.
         seed: of order and augmentation.
         augmented: whether to vary the films.
+        first: the epoch, from 0, to begin with.
 
     Returns:
         Pairs of films (batch, size, size, 1) float32, 0..255, and masks, the same shape, 0 or 1.
@@ -44,7 +51,7 @@ def training_batches(
         batches = tf.reshape(order[: steps * batch_size], (steps, batch_size))
         return tf.data.Dataset.from_tensor_slices(batches).map(lambda batch: (epoch, batch))
 
-    positions = tf.data.Dataset.range(epochs).flat_map(one_epoch)
+    positions = tf.data.Dataset.range(first, epochs).flat_map(one_epoch)
     return _as_tensors(positions, load, arrays.films.shape[1])
 
 

@@ -27,6 +27,17 @@ def environment() -> dict:
     }
 
 
+def make_deterministic() -> None:
+    """Has every operation give the same bits in every run on the same machine, if more slowly.
+
+    It holds for the rest of the process. JAX and torch need nothing of the kind on CPU.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
 def _device() -> str:
     import tensorflow as tf
 

@@ -87,6 +87,7 @@ class Recipe:
             phantoms stay those of this seed.
         design: `single`; `2x2`, both networks under two losses; `rates`, other learning rates;
             `weights`, pretrained against random initial weights (see `variants`).
+        deterministic: the same bits in every run on the same machine, if more slowly.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Recipe:
     seed: int = 1
     seeds: int = 1
     design: str = "single"
+    deterministic: bool = False
 
     def __post_init__(self):
         for field, allowed in CHOICES.items():
