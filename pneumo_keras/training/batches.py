@@ -1,22 +1,38 @@
-"""Batches of films and masks through `tf.data`."""
+"""What `fit`, `evaluate` and `predict` take: `tf.data` on TensorFlow, a `PyDataset` elsewhere.
+
+Order and augmentation of a film depend on the seed, the epoch and the film alone, so a run can be
+repeated, whatever the backend and the number of threads or devices.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import keras
 import numpy as np
-import tensorflow as tf
 
 from pneumo_keras.dataset.arrays import Arrays
-from pneumo_keras.dataset.augmentation import augment
+from pneumo_keras.training.devices import ONE_DEVICE, Devices
+from pneumo_keras.training.loading import EvaluationSteps, TrainingSteps
+
+# Threads that load, and steps that are loaded before they are asked for, outside `tf.data`.
+THREADS, AHEAD = 4, 8
 
 
 def training_batches(
-    arrays: Arrays, rows: np.ndarray, batch_size: int, epochs: int, seed: int, augmented: bool
-) -> tf.data.Dataset:
+    arrays: Arrays,
+    rows: np.ndarray,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    augmented: bool,
+    first_epoch: int = 0,
+    devices: Devices = ONE_DEVICE,
+):
     """Batches for all epochs, one after another, each epoch in an order of its own.
 
-    Order and augmentation of a film depend on the seed, the epoch and the film alone, so a run
-    can be repeated, whatever the number of threads. The films that do not fill a last batch
-    sit out that epoch: BatchNorm over a handful of films is worse than none.
+    `fit` must be told `steps_per_epoch`.
 
     Args:
         arrays: films and masks.
@@ -25,31 +41,30 @@ def training_batches(
         epochs: how many times over.
         seed: of order and augmentation.
         augmented: whether to vary the films.
+        first_epoch: the epoch to begin with, counted from 0.
+        devices: between which each batch is shared; each host loads its own share.
 
     Returns:
-        Pairs of films (batch, size, size, 1) float32, 0..255, and masks, the same shape, 0 or 1.
+        On TensorFlow a `tf.data.Dataset` (with several devices a `DistributedDataset`), elsewhere
+        a `keras.utils.PyDataset`, of pairs: films (batch, size, size, 1) float32, 0..255, and
+        masks, the same shape, 0 or 1.
     """
-    batch_size = min(batch_size, len(rows))
-    steps = len(rows) // batch_size
+    settings = (arrays, rows, batch_size, epochs, seed, augmented, first_epoch)
+    if keras.backend.backend() != "tensorflow":
+        return FilmDataset(TrainingSteps(*settings))
+    if devices.strategy is None:
+        return _tensors(TrainingSteps(*settings))
 
-    def load(epoch, positions):
-        return _load(arrays, rows[positions], augmented, (seed, int(epoch)))
+    def own_share(host):
+        parts = host.num_replicas_in_sync
+        own = np.split(np.arange(parts), host.num_input_pipelines)[host.input_pipeline_id]
+        return _tensors(TrainingSteps(*settings, parts=parts, own=tuple(own)))
 
-    def one_epoch(epoch):
-        order = tf.numpy_function(
-            lambda number: np.random.default_rng((seed, number)).permutation(len(rows)),
-            [epoch],
-            tf.int64,
-        )
-        batches = tf.reshape(order[: steps * batch_size], (steps, batch_size))
-        return tf.data.Dataset.from_tensor_slices(batches).map(lambda batch: (epoch, batch))
-
-    positions = tf.data.Dataset.range(epochs).flat_map(one_epoch)
-    return _as_tensors(positions, load, arrays.films.shape[1])
+    return devices.strategy.distribute_datasets_from_function(own_share)
 
 
-def evaluation_batches(arrays: Arrays, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Batches of films as they are, in order, the last one as small as it comes.
+def evaluation_batches(arrays: Arrays, rows: np.ndarray, batch_size: int):
+    """Batches of films as they are, in order, one of them as small as it comes.
 
     Args:
         arrays: films and masks.
@@ -57,33 +72,56 @@ def evaluation_batches(arrays: Arrays, rows: np.ndarray, batch_size: int) -> tf.
         batch_size: films a batch.
 
     Returns:
-        As `training_batches`.
+        As `training_batches`, but that Keras shares the batches between devices.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return _tensors(EvaluationSteps(arrays, rows, batch_size))
+    # Keras on JAX lays out all batches as it does the first, and only the first may not fit.
+    return FilmDataset(EvaluationSteps(arrays, rows, batch_size, smaller_first=True))
+
+
+class FilmDataset(keras.utils.PyDataset):
+    """Steps loaded by threads a little ahead of their use.
+
+    Keras's own `workers` would begin anew with every epoch, at the first epoch's order.
+
+    Args:
+        steps: pairs of films and masks.
+
+    Example:
+        >>> dataset = FilmDataset([("films", "masks")])
+        >>> len(dataset), dataset[0]
+        (1, ('films', 'masks'))
     """
 
-    def load(_, positions):
-        return _load(arrays, rows[positions], augmented=False, seed=())
+    def __init__(self, steps: Sequence):
+        super().__init__()
+        self._steps = steps
+        self._pool = ThreadPoolExecutor(THREADS)
+        self._loading: dict[int, Future] = {}
 
-    positions = tf.data.Dataset.range(len(rows)).batch(batch_size).map(lambda batch: (0, batch))
-    return _as_tensors(positions, load, arrays.films.shape[1])
+    def __len__(self) -> int:
+        return len(self._steps)
 
-
-def _load(arrays: Arrays, rows: np.ndarray, augmented: bool, seed: tuple) -> list[np.ndarray]:
-    pairs = [(arrays.films[row], arrays.masks[row]) for row in rows]
-    if augmented:
-        pairs = [
-            augment(*pair, np.random.default_rng((*seed, row)))
-            for row, pair in zip(rows, pairs, strict=True)
-        ]
-    films, masks = (
-        np.stack(part)[..., None].astype(np.float32) for part in zip(*pairs, strict=True)
-    )
-    return [films, masks]
+    def __getitem__(self, index: int):
+        for later in range(index, min(index + AHEAD, len(self))):
+            if later not in self._loading:
+                self._loading[later] = self._pool.submit(self._steps.__getitem__, later)
+        return self._loading.pop(index).result()
 
 
-def _as_tensors(positions: tf.data.Dataset, load, size: int) -> tf.data.Dataset:
-    def tensors(epoch, batch):
-        films, masks = tf.numpy_function(load, [epoch, batch], [tf.float32, tf.float32])
+def _tensors(steps: Sequence):
+    import tensorflow as tf
+
+    size = steps.arrays.films.shape[1]
+
+    def load(item):
+        return steps[int(item)]
+
+    def tensors(item):
+        films, masks = tf.numpy_function(load, [item], [tf.float32, tf.float32])
         shape = (None, size, size, 1)
         return tf.ensure_shape(films, shape), tf.ensure_shape(masks, shape)
 
-    return positions.map(tensors, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    items = tf.data.Dataset.range(len(steps))
+    return items.map(tensors, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

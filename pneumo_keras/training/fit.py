@@ -20,11 +20,13 @@ from pneumo_keras.dataset.files import write_json
 from pneumo_keras.errors import StudyError
 from pneumo_keras.training.batches import evaluation_batches, training_batches
 from pneumo_keras.training.callbacks import EpochLine, StopOnNaN
+from pneumo_keras.training.devices import Devices, choose_devices
 from pneumo_keras.training.environment import environment, peak_memory_gb
 from pneumo_keras.training.losses import LOSSES
 from pneumo_keras.training.metrics import training_metrics
 from pneumo_keras.training.networks import NETWORKS, Network, build_network
 from pneumo_keras.training.outcome import choose_threshold, is_collapsed
+from pneumo_keras.training.precision import computing_in
 from pneumo_keras.training.recipes import Recipe
 
 # Share of the steps in which a cosine schedule climbs to its learning rate.
@@ -57,9 +59,14 @@ def train(
             f"arrays are {arrays.films.shape[1]} pixels a side, the recipe says {recipe.size}: "
             "run notebook 02 again"
         )
+    devices = choose_devices(recipe.devices)
+    devices.check_batch(min(recipe.batch_size, len(arrays.rows(split, "train"))))
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
-    built = build_network(network, recipe)
+    with computing_in(recipe.precision), devices.scope():
+        built = build_network(network, recipe)
+    if not devices.chief:
+        return _assist(built, network, recipe, arrays, split, folder, devices)
     print(
         f"{NETWORKS[network]}: {built.model.count_params():,} parameters, {built.weights} weights"
     )
@@ -68,7 +75,7 @@ def train(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     started = time.perf_counter()
-    diverged = _fit(built, network, recipe, arrays, split, partial)
+    diverged = _fit(built, network, recipe, arrays, split, partial, devices)
     seconds = time.perf_counter() - started
     if not (partial / "best.keras").exists():
         shutil.copy(partial / "last.keras", partial / "best.keras")
@@ -99,31 +106,44 @@ def train(
     write_json(partial / "run.json", run)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+    devices.wait()
     return run
 
 
+def _assist(
+    built: Network,
+    network: str,
+    recipe: Recipe,
+    arrays: Arrays,
+    split: pd.Series,
+    folder: Path,
+    devices: Devices,
+) -> dict:
+    """Trains on a host that is not the chief: the same steps, and nothing is written."""
+    _fit(built, network, recipe, arrays, split, None, devices)
+    devices.wait()
+    return load_run(folder)
+
+
 def _fit(
-    built: Network, network: str, recipe: Recipe, arrays: Arrays, split: pd.Series, folder: Path
+    built: Network,
+    network: str,
+    recipe: Recipe,
+    arrays: Arrays,
+    split: pd.Series,
+    folder: Path | None,
+    devices: Devices,
 ) -> bool:
-    """Runs the epochs, frozen ones first; whether the loss became NaN."""
+    """Runs the epochs, frozen ones first; whether the loss became NaN.
+
+    Without a folder nothing is written.
+    """
     rows = arrays.rows(split, "train")
-    batches = training_batches(
-        arrays, rows, recipe.batch_size, recipe.epochs, recipe.seed, recipe.augment
-    )
     steps = len(rows) // min(recipe.batch_size, len(rows))
     validation = evaluation_batches(arrays, arrays.rows(split, "validation"), recipe.batch_size)
     frozen = min(recipe.frozen_epochs, recipe.epochs) if built.pretrained else 0
     nan = StopOnNaN(NETWORKS[network])
-    callbacks = [
-        nan,
-        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=True),
-        keras.callbacks.ModelCheckpoint(
-            str(folder / "best.keras"), monitor="val_dice", mode="max", save_best_only=True
-        ),
-        keras.callbacks.ModelCheckpoint(str(folder / "last.keras")),
-        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-        EpochLine(recipe.epochs),
-    ]
+    callbacks = [nan, *_writers(folder), EpochLine(recipe.epochs)] if folder else [nan]
     if recipe.patience is not None:
         callbacks.append(
             keras.callbacks.EarlyStopping(
@@ -134,18 +154,44 @@ def _fit(
         if last > first and not nan.diverged:
             _freeze(built, recipe, standing_still=first < frozen)
             rate = recipe.frozen_learning_rate if first < frozen else recipe.learning_rate
-            _compile(built.model, recipe, recipe.of(network, "loss"), rate, (last - first) * steps)
-            built.model.fit(
-                batches.skip(first * steps),
-                epochs=last,
-                initial_epoch=first,
-                steps_per_epoch=steps,
-                validation_data=validation,
-                callbacks=callbacks,
-                verbose=0,
-                shuffle=False,
-            )
+            with devices.scope():
+                loss = recipe.of(network, "loss")
+                _compile(built.model, recipe, loss, rate, (last - first) * steps)
+                batches = training_batches(
+                    arrays,
+                    rows,
+                    recipe.batch_size,
+                    last,
+                    recipe.seed,
+                    recipe.augment,
+                    first,
+                    devices,
+                )
+                built.model.fit(
+                    batches,
+                    epochs=last,
+                    initial_epoch=first,
+                    steps_per_epoch=steps,
+                    validation_data=validation,
+                    callbacks=callbacks,
+                    verbose=0,
+                    shuffle=False,
+                )
     return nan.diverged
+
+
+def _writers(folder: Path) -> list[keras.callbacks.Callback]:
+    """What writes history, models and logs after each epoch."""
+    writers = [
+        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=True),
+        keras.callbacks.ModelCheckpoint(
+            str(folder / "best.keras"), monitor="val_dice", mode="max", save_best_only=True
+        ),
+        keras.callbacks.ModelCheckpoint(str(folder / "last.keras")),
+    ]
+    if keras.backend.backend() == "tensorflow":  # Keras's callback writes through TensorFlow
+        writers.append(keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False))
+    return writers
 
 
 def _freeze(built: Network, recipe: Recipe, standing_still: bool) -> None:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from pneumo_keras.errors import StudyError
 from pneumo_keras.models.backbones import BACKBONES
+from pneumo_keras.training.devices import CHOICES as DEVICES
 from pneumo_keras.training.losses import LOSSES
+from pneumo_keras.training.precision import PRECISIONS
 
 # Five poolings halve the side; the output strides of DeepLabV3 divide it as well.
 SIZE_MULTIPLE = 32
@@ -28,6 +30,8 @@ CHOICES = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "cosine"),
     "threshold": ("0.5", "validation"),
+    "precision": PRECISIONS,
+    "devices": DEVICES,
 }
 POSITIVE = (
     "phantoms",
@@ -78,6 +82,8 @@ class Recipe:
         patience: epochs without a better validation Dice before stopping; None to run all.
         threshold: probability above which a pixel is marked: 0.5, or chosen on `validation`.
         seed: of split, initial weights, order and augmentation.
+        precision: that the layers compute in; weights, output and losses are float32 always.
+        devices: `one`, or `all` to share each batch between all GPUs.
     """
 
     name: str
@@ -111,6 +117,8 @@ class Recipe:
     patience: int | None = None
     threshold: str = "0.5"
     seed: int = 1
+    precision: str = "float32"
+    devices: str = "one"
 
     def __post_init__(self):
         for field, allowed in CHOICES.items():
