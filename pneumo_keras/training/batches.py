@@ -6,7 +6,8 @@ repeated, whatever the backend and the number of threads or devices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import keras
@@ -50,34 +51,30 @@ def training_batches(
         masks, the same shape, 0 or 1.
     """
     settings = (arrays, rows, batch_size, epochs, seed, augmented, first_epoch)
-    if keras.backend.backend() != "tensorflow":
-        return FilmDataset(TrainingSteps(*settings))
-    if devices.strategy is None:
-        return _tensors(TrainingSteps(*settings))
-
-    def own_share(host):
-        parts = host.num_replicas_in_sync
-        own = np.split(np.arange(parts), host.num_input_pipelines)[host.input_pipeline_id]
-        return _tensors(TrainingSteps(*settings, parts=parts, own=tuple(own)))
-
-    return devices.strategy.distribute_datasets_from_function(own_share)
+    if keras.backend.backend() == "tensorflow":
+        return _shared_tensors(devices, functools.partial(TrainingSteps, *settings))
+    return FilmDataset(TrainingSteps(*settings))
 
 
-def evaluation_batches(arrays: Arrays, rows: np.ndarray, batch_size: int):
+def evaluation_batches(
+    arrays: Arrays, rows: np.ndarray, batch_size: int, devices: Devices = ONE_DEVICE
+):
     """Batches of films as they are, in order, one of them as small as it comes.
 
     Args:
         arrays: films and masks.
-        rows: which of them.
+        rows: which of them; with several devices two a device at least.
         batch_size: films a batch.
+        devices: between which each batch is shared.
 
     Returns:
-        As `training_batches`, but that Keras shares the batches between devices.
+        As `training_batches`.
     """
+    settings = (arrays, rows, batch_size)
     if keras.backend.backend() == "tensorflow":
-        return _tensors(EvaluationSteps(arrays, rows, batch_size))
+        return _shared_tensors(devices, functools.partial(EvaluationSteps, *settings))
     # Keras on JAX lays out all batches as it does the first, and only the first may not fit.
-    return FilmDataset(EvaluationSteps(arrays, rows, batch_size, smaller_first=True))
+    return FilmDataset(EvaluationSteps(*settings, smaller_first=True))
 
 
 class FilmDataset(keras.utils.PyDataset):
@@ -108,6 +105,19 @@ class FilmDataset(keras.utils.PyDataset):
             if later not in self._loading:
                 self._loading[later] = self._pool.submit(self._steps.__getitem__, later)
         return self._loading.pop(index).result()
+
+
+def _shared_tensors(devices: Devices, steps: Callable[..., Sequence]):
+    """The steps as a `tf.data.Dataset`, each host's its own parts."""
+    if devices.strategy is None:
+        return _tensors(steps())
+
+    def own_parts(host):
+        parts = host.num_replicas_in_sync
+        own = np.split(np.arange(parts), host.num_input_pipelines)[host.input_pipeline_id]
+        return _tensors(steps(parts=parts, own=tuple(own)))
+
+    return devices.strategy.distribute_datasets_from_function(own_parts)
 
 
 def _tensors(steps: Sequence):

@@ -8,10 +8,11 @@ step that one device would have taken, but for dropout, which draws other number
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,49 +31,63 @@ class Devices:
         count: devices that share each batch, on all hosts.
         strategy: TensorFlow's `tf.distribute.Strategy`, if there are several devices.
         distribution: on JAX its `keras.distribution.DataParallel`, if there are several devices.
+        hosts: how many those devices belong to.
         chief: whether this process is the one that writes.
     """
 
     count: int = 1
     strategy: Any = None
     distribution: Any = None
+    hosts: int = 1
     chief: bool = True
 
-    def scope(self) -> AbstractContextManager:
+    @contextmanager
+    def scope(self) -> Iterator[None]:
         """In which a network must be built, compiled and trained."""
-        if self.strategy is not None:
-            return self.strategy.scope()
-        if self.distribution is not None:
-            return self.distribution.scope()
-        return contextlib.nullcontext()
+        with ExitStack() as scopes:
+            if self.strategy is not None:
+                # A shared data set does not tell how many batches it has.
+                scopes.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+                scopes.enter_context(self.strategy.scope())
+            if self.distribution is not None:
+                scopes.enter_context(self.distribution.scope())
+            yield
 
-    def check_batch(self, batch_size: int) -> None:
-        """Refuses a batch that cannot be shared equally: its parts would weigh differently.
+    def check_films(self, batch_size: int, validation: int) -> None:
+        """Refuses films that cannot be shared.
+
+        Args:
+            batch_size: films a training step; parts of unequal size would weigh differently.
+            validation: films to validate on, two a device at least.
 
         Raises:
-            StudyError: if the devices do not divide it.
+            StudyError: if either does not fit the number of devices.
 
         Example:
-            >>> Devices(count=3).check_batch(8)
-            Traceback (most recent call last):
-            ...
-            pneumo_keras.errors.StudyError: batch_size=8: not a multiple of the 3 devices; \
-change it with --set, or leave --devices out
+            >>> Devices(count=3).check_films(9, 6)
         """
         if batch_size % self.count:
             raise StudyError(
-                f"batch_size={batch_size}: not a multiple of the {self.count} devices; change it "
-                "with --set, or leave --devices out"
+                f"batch_size={batch_size}: not a multiple of the {self.count} devices; choose one "
+                "that is, or devices=one"
+            )
+        if self.count > 1 and validation < 2 * self.count:
+            raise StudyError(
+                f"{validation} validation films: too few for {self.count} devices; set devices=one"
             )
 
     def wait(self) -> None:
         """Until all hosts have come this far."""
-        if self.strategy is not None:
+        if self.hosts > 1:
             import tensorflow as tf
 
-            strategy = self.strategy
-            arrived = strategy.run(lambda: tf.ones(()))
-            strategy.reduce(tf.distribute.ReduceOp.SUM, arrived, axis=None)
+            @tf.function
+            def arrived():
+                ones = self.strategy.run(lambda: tf.ones(()))
+                return self.strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None)
+
+            arrived()
 
 
 ONE_DEVICE = Devices()
@@ -122,6 +137,10 @@ def _hosts() -> Devices:
     except RuntimeError as error:
         raise StudyError(f"TF_CONFIG: {error}; start training in a fresh process") from None
     host = strategy.cluster_resolver
-    chiefs = "chief" in host.cluster_spec().jobs
-    chief = host.task_type == "chief" if chiefs else host.task_id == 0
-    return Devices(strategy.num_replicas_in_sync, strategy, chief=chief)
+    cluster = host.cluster_spec().as_dict()
+    return Devices(
+        strategy.num_replicas_in_sync,
+        strategy,
+        hosts=sum(len(cluster.get(kind, ())) for kind in ("chief", "worker")),
+        chief=host.task_type == "chief" or ("chief" not in cluster and host.task_id == 0),
+    )

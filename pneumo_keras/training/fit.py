@@ -60,7 +60,8 @@ def train(
             "run notebook 02 again"
         )
     devices = choose_devices(recipe.devices)
-    devices.check_batch(min(recipe.batch_size, len(arrays.rows(split, "train"))))
+    films = {part: len(arrays.rows(split, part)) for part in ("train", "validation", "test")}
+    devices.check_films(min(recipe.batch_size, films["train"]), films["validation"])
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
     with computing_in(recipe.precision), devices.scope():
@@ -92,7 +93,7 @@ def train(
         "recipe": recipe.as_json(),
         "weights": built.weights,
         "parameters": built.model.count_params(),
-        "films": {part: len(arrays.rows(split, part)) for part in ("train", "validation", "test")},
+        "films": films,
         "epochs_run": len(history),
         "best_epoch": int(history["val_dice"].fillna(0).idxmax()) + 1,
         "best_validation_dice": float(history["val_dice"].fillna(0).max()),
@@ -140,7 +141,9 @@ def _fit(
     """
     rows = arrays.rows(split, "train")
     steps = len(rows) // min(recipe.batch_size, len(rows))
-    validation = evaluation_batches(arrays, arrays.rows(split, "validation"), recipe.batch_size)
+    validation = evaluation_batches(
+        arrays, arrays.rows(split, "validation"), recipe.batch_size, devices
+    )
     frozen = min(recipe.frozen_epochs, recipe.epochs) if built.pretrained else 0
     nan = StopOnNaN(NETWORKS[network])
     callbacks = [nan, *_writers(folder), EpochLine(recipe.epochs)] if folder else [nan]

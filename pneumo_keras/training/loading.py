@@ -81,8 +81,11 @@ class EvaluationSteps(Sequence):
     Attributes:
         arrays: films and masks.
         rows: which of them.
-        batch_size: films a step.
+        batch_size: films a step, over all parts.
         smaller_first: whether the smaller batch is the first or the last.
+        parts: into how many parts a batch is cut, one a device. They are equal but in the last
+            batch, and never empty, which takes two films a part.
+        own: the parts that are loaded here; each step is as many items, one after another.
 
     Example:
         >>> import pandas as pd
@@ -90,22 +93,37 @@ class EvaluationSteps(Sequence):
         >>> arrays = Arrays(films, films, pd.DataFrame())
         >>> [len(masks) for _, masks in EvaluationSteps(arrays, np.arange(5), 2)]
         [2, 2, 1]
+        >>> halves = EvaluationSteps(arrays, np.arange(5), 4, parts=2, own=(0, 1))
+        >>> [len(masks) for _, masks in halves]
+        [1, 1, 2, 1]
     """
 
     arrays: Arrays
     rows: np.ndarray
     batch_size: int
     smaller_first: bool = False
+    parts: int = 1
+    own: tuple[int, ...] = (0,)
+
+    @property
+    def _starts(self) -> list[int]:
+        """Where in `rows` each batch begins."""
+        films, batch = len(self.rows), self.batch_size - self.batch_size % self.parts
+        if self.smaller_first and films % batch:
+            return [0, *range(films % batch, films, batch)]
+        unequal = films % self.parts
+        last = films - self.parts - unequal if unequal else films
+        return [*range(0, last, batch), *([last] if unequal else [])]
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return len(self._starts) * len(self.own)
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= item < len(self):
             raise IndexError(item)
-        shift = -len(self.rows) % self.batch_size if self.smaller_first else 0
-        start = item * self.batch_size - shift
-        return load_films(self.arrays, self.rows[max(start, 0) : start + self.batch_size])
+        step, own = divmod(item, len(self.own))
+        batch = np.split(self.rows, self._starts[1:])[step]
+        return load_films(self.arrays, np.array_split(batch, self.parts)[self.own[own]])
 
 
 def load_films(
