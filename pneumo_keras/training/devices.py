@@ -115,9 +115,21 @@ def choose_devices(devices: str) -> Devices:
         return _hosts() if os.environ.get("TF_CONFIG") else _tensorflow_devices()
     if devices == "all" and backend == "jax":
         count = len(keras.distribution.list_devices())
-        distribution = keras.distribution.DataParallel() if count > 1 else None
+        distribution = SharedWherePossible() if count > 1 else None
         return Devices(count, distribution=distribution)
     return ONE_DEVICE
+
+
+class SharedWherePossible(keras.distribution.DataParallel):
+    """Gives every device the whole of a batch that cannot be cut into equal parts.
+
+    Only in evaluation are there such batches; JAX itself refuses them.
+    """
+
+    def get_data_layout(self, data_shape):
+        if data_shape[0] % self.num_model_replicas:
+            return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+        return super().get_data_layout(data_shape)
 
 
 def _tensorflow_devices() -> Devices:
