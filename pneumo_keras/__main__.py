@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"pneumo_keras: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("pneumo_keras: interrupted; what was finished is kept", file=sys.stderr)
+        print(
+            "pneumo_keras: interrupted; what was finished is kept (run --resume goes on)",
+            file=sys.stderr,
+        )
         return 130
     return 0
 
@@ -76,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         "--skip-bad",
         action="store_true",
         help="leave out films that cannot be used, and count them",
+    )
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with trainings that were stopped, and keep finished ones",
     )
     command.set_defaults(command=run.run)
 

@@ -30,6 +30,7 @@ class Study:
         recipe: every decision about the run.
         out: folder that everything is written below.
         source: what the films are, for captions: `phantoms`, or the name of the data folder.
+        resume: whether trainings that were stopped go on, and finished ones are kept.
     """
 
     data: Path
@@ -38,6 +39,7 @@ class Study:
     recipe: Recipe
     out: Path
     source: str
+    resume: bool = False
 
     @property
     def masks(self) -> Path:
@@ -95,6 +97,7 @@ def open_study(
     out: str,
     settings: dict | None = None,
     labels: str = "pneumonia, lung",
+    resume: bool = False,
 ) -> Study:
     """Opens a study, drawing its phantoms where no data are given.
 
@@ -105,6 +108,8 @@ def open_study(
         out: folder to write below; it may hold an earlier run of the same study, nothing else's.
         settings: changes to the recipe.
         labels: labels that may occur beside the target, separated by commas.
+        resume: go on with trainings that were stopped, and keep finished ones, instead of
+            training anew.
 
     Raises:
         StudyError: for a folder that is not there, an unknown recipe or setting, or an `out` that
@@ -118,7 +123,8 @@ def open_study(
     """
     if data and not Path(data).is_dir():
         raise StudyError(f"{data}: no such folder; --data takes a folder of films and annotations")
-    study = _study(data, target, labels.split(","), choose_recipe(recipe, settings), Path(out))
+    chosen = choose_recipe(recipe, settings)
+    study = _study(data, target, labels.split(","), chosen, Path(out), resume)
     _refuse_other_study(study)
     if not data:
         write_phantoms(study.data, study.recipe.phantoms, study.recipe.seed)
@@ -131,7 +137,7 @@ def keep_study(study: Study) -> None:
     Called once the films have been read without complaint, so that a run that was refused leaves
     nothing behind.
     """
-    write_json(study.out / "data" / "study.json", _identity(study))
+    write_json(study.out / "data" / "study.json", {**_identity(study), "resume": study.resume})
 
 
 def load_study(out: str) -> Study:
@@ -148,10 +154,12 @@ def load_study(out: str) -> Study:
         raise StudyError(f"{out}: no study begun there; run notebook 01 first")
     recipe = dict(held["recipe"])
     chosen = choose_recipe(recipe.pop("name"), recipe)
-    return _study(held["data"], held["target"], held["labels"], chosen, Path(out))
+    return _study(held["data"], held["target"], held["labels"], chosen, Path(out), held["resume"])
 
 
-def _study(data: str, target: str, labels: list[str], recipe: Recipe, out: Path) -> Study:
+def _study(
+    data: str, target: str, labels: list[str], recipe: Recipe, out: Path, resume: bool
+) -> Study:
     folder = Path(data) if data else out / "data" / PHANTOMS
     declared = [label.strip().casefold() for label in (target, *labels) if label.strip()]
     if not target.strip():
@@ -163,6 +171,7 @@ def _study(data: str, target: str, labels: list[str], recipe: Recipe, out: Path)
         recipe=recipe,
         out=out,
         source=folder.resolve().name,
+        resume=resume,
     )
 
 
@@ -183,7 +192,8 @@ def _held(out: Path) -> dict | None:
         return None
     try:
         held = json.loads(path.read_text("utf-8"))
-        return {key: held[key] for key in ("data", "target", "labels", "recipe")}
+        keys = ("data", "target", "labels", "recipe")
+        return {key: held[key] for key in keys} | {"resume": held.get("resume", False)}
     except (ValueError, KeyError, TypeError):
         raise StudyError(f"{path}: not readable; delete it if the folder is no study") from None
 

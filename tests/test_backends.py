@@ -10,13 +10,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import small_training
 
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.predict import load_segmenter
 from pneumo_keras.training import fit
 from pneumo_keras.training.devices import Devices
-
-import small_training
 
 pytestmark = pytest.mark.slow  # a process for every backend and every host
 
@@ -79,8 +78,7 @@ TRAININGS = ("jax/one", "jax/all", "tensorflow/all", "hosts/all")
 @pytest.mark.parametrize("training", TRAININGS)
 def test_every_backend_and_number_of_devices_ends_with_the_same_weights(folder, training):
     one, other = (
-        np.load(folder / f"{name}.npz", allow_pickle=False)
-        for name in ("tensorflow/one", training)
+        np.load(folder / f"{name}.npz", allow_pickle=False) for name in ("tensorflow/one", training)
     )
     first = small_training.small_network("segnet", None).model.get_weights()
     assert len(one.files) == len(other.files) == len(first)

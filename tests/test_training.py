@@ -148,6 +148,7 @@ def test_run_json_says_what_was_run(finished):
         "network",
         "target",
         "recipe",
+        "fingerprint",
         "weights",
         "parameters",
         "films",

@@ -37,6 +37,7 @@ def run(options: Namespace) -> None:
         "settings": _settings(options.settings),
         "skip_bad": options.skip_bad,
         "out": str(options.out.resolve()),
+        "resume": options.resume,
     }
     notebooks = sorted(NOTEBOOKS.glob("0*.ipynb"))
     if not notebooks:

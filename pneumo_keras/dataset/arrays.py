@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pneumo_keras.dataset.files import write_csv, written_whole
+from pneumo_keras.dataset.files import remove_partial, write_csv, written_whole
 from pneumo_keras.dataset.films import read_film, read_mask
 from pneumo_keras.dataset.maskfolder import read_mask_index
 from pneumo_keras.errors import StudyError
@@ -104,19 +106,24 @@ def write_arrays(index: pd.DataFrame, data: Path, masks: Path, folder: Path, siz
             )
         return resize_film(film, size), resize_mask(mask, size)
 
+    remove_partial(folder)
     with (
         written_whole(folder / "films.npy") as films_path,
         written_whole(folder / "masks.npy") as masks_path,
+        open(films_path, "wb") as films,
+        open(masks_path, "wb") as truths,
         ThreadPoolExecutor() as pool,
     ):
-        films = np.lib.format.open_memmap(films_path, "w+", np.uint8, shape)
-        truths = np.lib.format.open_memmap(masks_path, "w+", np.uint8, shape)
+        # Written, not mapped: on a full disk a mapped file ends the process instead of raising.
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        for file in (films, truths):
+            np.lib.format.write_array_header_1_0(file, header)
         pairs = pool.map(resized, index.itertuples())
-        for row, pair in enumerate(tqdm(pairs, "films to arrays", len(index), unit="film")):
-            films[row], truths[row] = pair
-        films.flush()
-        truths.flush()
-        del films, truths  # Windows renames no file that is still mapped
+        for film, mask in tqdm(pairs, "films to arrays", len(index), unit="film"):
+            films.write(film)
+            truths.write(mask)
+        # Last to go and last to come: films and masks with an index beside them belong together.
+        (folder / "index.csv").unlink(missing_ok=True)
     write_csv(folder / "index.csv", index)
     return load_arrays(folder)
 
@@ -132,4 +139,31 @@ def load_arrays(folder: Path) -> Arrays:
         masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise StudyError(f"{folder}: no arrays to read, run notebook 02 first ({error})") from None
+    if not (folder / "index.csv").exists():
+        raise StudyError(f"{folder}: its arrays were not finished, run notebook 02 again")
     return Arrays(films, masks, read_mask_index(folder))
+
+
+def fingerprint(arrays: Arrays, split: pd.Series) -> str:
+    """Tells whether films, masks and split are the very same as those of another day.
+
+    Args:
+        arrays: films and masks.
+        split: part by film name.
+
+    Returns:
+        The SHA-256 of every pixel, name and part, 64 hexadecimal digits.
+
+    Example:
+        >>> films = np.zeros((1, 2, 2), np.uint8)
+        >>> arrays = Arrays(films, films, pd.DataFrame({"name": ["a"]}))
+        >>> train, test = (fingerprint(arrays, pd.Series({"a": part})) for part in ("train", "test"))
+        >>> len(train), train == test
+        (64, False)
+    """
+    names = arrays.index["name"]
+    parts = names.map(split).astype(str)
+    digest = hashlib.sha256(json.dumps([arrays.films.shape, *zip(names, parts)]).encode())
+    for pixels in (arrays.films, arrays.masks):
+        digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()

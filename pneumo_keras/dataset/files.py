@@ -1,11 +1,11 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, whatever stops the writing: an error, a kill, a power cut."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +23,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     Yields:
         The temporary path, in the same folder and with the same suffix.
 
+    Raises:
+        StudyError: if it cannot be written.
+
     Example:
         >>> from tempfile import mkdtemp
         >>> path = Path(mkdtemp()) / "note.txt"
@@ -31,13 +34,46 @@ def written_whole(path: Path) -> Iterator[Path]:
         >>> path.read_text(), len(list(path.parent.iterdir()))
         ('whole', 1)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())  # or the name might reach the disk before the content
         os.replace(temporary, path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes the temporary files that killed processes left in a folder.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> folder = Path(mkdtemp())
+        >>> _ = (folder / ".films.1234.partial.npy").write_bytes(b"half")
+        >>> remove_partial(folder)
+        >>> list(folder.iterdir())
+        []
+    """
+    for path in folder.glob(".*.partial.*"):
+        path.unlink(missing_ok=True)
+
+
+def cannot_write(path: str | Path, error: OSError) -> StudyError:
+    """What to tell the user where a file or folder cannot be written.
+
+    Example:
+        >>> print(cannot_write("run.json", OSError(28, "No space left on device")))
+        run.json cannot be written (No space left on device): free the disk or choose another folder
+    """
+    reason = error.strerror or str(error).strip().splitlines()[0]
+    return StudyError(
+        f"{path} cannot be written ({reason}): free the disk or choose another folder"
+    )
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
@@ -50,13 +86,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
     Raises:
         StudyError: if it cannot be written.
     """
-    try:
-        with written_whole(Path(path)) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise StudyError(
-            f"{path} cannot be written ({error.strerror}): free the disk or choose another folder"
-        ) from None
+    with written_whole(Path(path)) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -10,11 +10,11 @@ import cv2
 import keras
 import numpy as np
 
-import pneumo_keras.models.layers  # noqa: F401  (registers the layers that a saved model holds)
 from pneumo_keras.dataset.arrays import resize_film
 from pneumo_keras.dataset.films import read_film
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
+from pneumo_keras.models.saved import load_model
 
 # Outlines smaller than this, in pixels of the network's input, are not handed on for correction.
 SMALLEST_OUTLINE = 4
@@ -109,11 +109,7 @@ def load_segmenter(path: Path) -> Segmenter:
         raise StudyError(
             f"{path}: no such model; notebooks 03 and 04 make data/models/*/best.keras"
         )
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # noqa: BLE001 (a broken or foreign file raises almost anything)
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StudyError(f"{path}: not a model that can be loaded ({first_line})") from None
+    model = load_model(path)
     # A model that was never built has no shapes.
     shapes = [getattr(model, name, None) for name in ("input_shape", "output_shape")]
     if not _films_to_masks(*shapes):

@@ -28,7 +28,7 @@ def training_batches(
     epochs: int,
     seed: int,
     augmented: bool,
-    first_epoch: int = 0,
+    first: int = 0,
     devices: Devices = ONE_DEVICE,
 ):
     """Batches for all epochs, one after another, each epoch in an order of its own.
@@ -42,7 +42,7 @@ def training_batches(
         epochs: how many times over.
         seed: of order and augmentation.
         augmented: whether to vary the films.
-        first_epoch: the epoch to begin with, counted from 0.
+        first: the epoch, from 0, to begin with.
         devices: between which each batch is shared; each host loads its own share.
 
     Returns:
@@ -50,7 +50,7 @@ def training_batches(
         a `keras.utils.PyDataset`, of pairs: films (batch, size, size, 1) float32, 0..255, and
         masks, the same shape, 0 or 1.
     """
-    settings = (arrays, rows, batch_size, epochs, seed, augmented, first_epoch)
+    settings = (arrays, rows, batch_size, epochs, seed, augmented, first)
     if keras.backend.backend() == "tensorflow":
         return _shared_tensors(devices, functools.partial(TrainingSteps, *settings))
     return FilmDataset(TrainingSteps(*settings))

@@ -7,6 +7,8 @@ import time
 
 import keras
 
+from pneumo_keras.training.checkpoint import Progress
+
 
 class EpochLine(keras.callbacks.Callback):
     """Prints one line an epoch: its loss and Dice, on training and validation films.
@@ -44,23 +46,21 @@ class StopOnNaN(keras.callbacks.Callback):
 
     Args:
         network: its name, for the message.
-
-    Attributes:
-        diverged: whether that happened.
+        progress: told that the training has diverged.
     """
 
-    def __init__(self, network: str):
+    def __init__(self, network: str, progress: Progress):
         super().__init__()
         self.network = network
-        self.diverged = False
+        self.progress = progress
         self.epoch = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self.diverged and not math.isfinite((logs or {}).get("loss", 0.0)):
-            self.diverged = True
+        if not self.progress.diverged and not math.isfinite((logs or {}).get("loss", 0.0)):
+            self.progress.diverged = True
             self.model.stop_training = True
             kept = "the best epoch before it is kept" if self.epoch else "nothing was learnt"
             print(
@@ -68,3 +68,22 @@ class StopOnNaN(keras.callbacks.Callback):
                 f"stops, {kept}. Try a lower learning_rate.",
                 flush=True,
             )
+
+
+class EarlyStopping(keras.callbacks.EarlyStopping):
+    """Stops a training that gains no validation Dice; counts on where a training goes on.
+
+    Args:
+        patience: epochs without gain to wait.
+        first: the epoch, from 0, that counting begins with.
+        progress: holds the epochs that are counted already.
+    """
+
+    def __init__(self, patience: int, first: int, progress: Progress):
+        super().__init__("val_dice", mode="max", patience=patience, start_from_epoch=first)
+        self.progress = progress
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        for epoch in self.progress.history:
+            self.on_epoch_end(epoch["epoch"], epoch)

@@ -37,6 +37,17 @@ def _versions(*packages: str) -> dict[str, str]:
     return versions
 
 
+def make_deterministic() -> None:
+    """Has every operation give the same bits in every run on the same machine, if more slowly.
+
+    It holds for the rest of the process. JAX and torch need nothing of the kind on CPU.
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
 def _device() -> str:
     names = _gpus()
     return ", ".join(names) if names else f"CPU, {_cores()} cores"

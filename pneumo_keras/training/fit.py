@@ -2,26 +2,42 @@
 
 A finished folder holds `best.keras` and `last.keras`, `history.csv`, TensorBoard logs and
 `run.json`. Until it is finished it is called `<network>.training`, so that an interrupted run
-never looks like a whole one, and the one before stays until the new one is done.
+never looks like a whole one, and the one before stays until the new one is done. What is killed
+meanwhile can go on from its last full epoch (`checkpoint`).
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import time
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 
-from pneumo_keras.dataset.arrays import Arrays
-from pneumo_keras.dataset.files import write_json
+from pneumo_keras.dataset.arrays import Arrays, fingerprint
+from pneumo_keras.dataset.files import remove_partial, write_json
 from pneumo_keras.errors import StudyError
+from pneumo_keras.models.saved import load_model, save_model
 from pneumo_keras.training.batches import evaluation_batches, training_batches
-from pneumo_keras.training.callbacks import EpochLine, StopOnNaN
+from pneumo_keras.training.callbacks import EarlyStopping, EpochLine, StopOnNaN
+from pneumo_keras.training.checkpoint import (
+    CHECKPOINT,
+    Checkpoint,
+    KeepEpochs,
+    Progress,
+    read_checkpoint,
+    write_results,
+)
 from pneumo_keras.training.devices import Devices, choose_devices
-from pneumo_keras.training.environment import environment, peak_memory_gb
+from pneumo_keras.training.environment import environment, make_deterministic, peak_memory_gb
+from pneumo_keras.training.folders import (
+    finished_run,
+    make_empty,
+    partial_folder,
+    publish,
+    take_back,
+)
 from pneumo_keras.training.losses import LOSSES
 from pneumo_keras.training.metrics import training_metrics
 from pneumo_keras.training.networks import NETWORKS, Network, build_network
@@ -34,7 +50,13 @@ WARM_UP = 0.05
 
 
 def train(
-    network: str, recipe: Recipe, arrays: Arrays, split: pd.Series, folder: Path, target: str
+    network: str,
+    recipe: Recipe,
+    arrays: Arrays,
+    split: pd.Series,
+    folder: Path,
+    target: str,
+    resume: bool = False,
 ) -> dict:
     """Trains one network and leaves its results in a folder.
 
@@ -45,156 +67,158 @@ def train(
         split: part by film name.
         folder: where the results go; what an earlier training left there is replaced at the end.
         target: what the masks mark, noted for those who use the model later.
+        resume: go on from the last full epoch of a training that was stopped, to the same end as
+            if it had not been; keep one that is finished. Where there is neither, train anew.
 
     Returns:
         The content of `run.json`: recipe, weights, best epoch, threshold, whether the training
-        diverged or collapsed, versions, device, duration and peak memory.
+        diverged or collapsed, versions, device, duration and peak memory (of the last process).
 
     Raises:
-        StudyError: if the network cannot be built from the recipe, or the arrays are of another
-            size.
+        StudyError: if the network cannot be built from the recipe, the arrays are of another
+            size, results cannot be written, or what is to be resumed is damaged or of another
+            network, recipe, target, weights, films or split.
     """
     if arrays.films.shape[1] != recipe.size:
         raise StudyError(
             f"arrays are {arrays.films.shape[1]} pixels a side, the recipe says {recipe.size}: "
             "run notebook 02 again"
         )
+    identity = {
+        "network": network,
+        "target": target,
+        "recipe": recipe.as_json(),
+        "fingerprint": fingerprint(arrays, split),
+    }
     devices = choose_devices(recipe.devices)
     films = {part: len(arrays.rows(split, part)) for part in ("train", "validation", "test")}
     devices.check_films(min(recipe.batch_size, films["train"]), films["validation"])
+    if devices.chief:
+        take_back(folder)
+    partial = partial_folder(folder)
+    unfinished = (partial / CHECKPOINT).exists()
+    finished = finished_run(folder, identity)
+    if resume and finished and not unfinished:
+        print(f"{NETWORKS[network]}: trained already, kept")
+        return finished
+
     keras.backend.clear_session()
     keras.utils.set_random_seed(recipe.seed)
+    if recipe.deterministic:
+        make_deterministic()
     with computing_in(recipe.precision), devices.scope():
         built = build_network(network, recipe)
+    identity["weights"] = built.weights
+    goes_on = resume and unfinished
+    checkpoint = read_checkpoint(partial / CHECKPOINT, identity) if goes_on else None
     if not devices.chief:
-        return _assist(built, network, recipe, arrays, split, folder, devices)
+        with devices.scope():
+            _fit(built, recipe, arrays, split, None, identity, checkpoint, devices)
+        devices.wait()
+        return load_run(folder)
+
     print(
         f"{NETWORKS[network]}: {built.model.count_params():,} parameters, {built.weights} weights"
     )
+    if checkpoint:
+        remove_partial(partial)
+        print(f"{NETWORKS[network]}: goes on after epoch {len(checkpoint.progress.history)}")
+    else:
+        make_empty(partial)
+    with devices.scope():
+        progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint, devices)
 
-    partial = folder.with_name(f"{folder.name}.training")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    started = time.perf_counter()
-    diverged = _fit(built, network, recipe, arrays, split, partial, devices)
-    seconds = time.perf_counter() - started
-    if not (partial / "best.keras").exists():
-        shutil.copy(partial / "last.keras", partial / "best.keras")
-
-    best = keras.models.load_model(partial / "best.keras", compile=False)
+    best = load_model(partial / "best.keras")
     validation = arrays.rows(split, "validation")
     probabilities = best.predict(
         evaluation_batches(arrays, validation, recipe.batch_size), verbose=0
     )[..., 0]
-    history = pd.read_csv(partial / "history.csv")
     run = {
-        "network": network,
-        "target": target,
-        "recipe": recipe.as_json(),
-        "weights": built.weights,
+        **identity,
         "parameters": built.model.count_params(),
         "films": films,
-        "epochs_run": len(history),
-        "best_epoch": int(history["val_dice"].fillna(0).idxmax()) + 1,
-        "best_validation_dice": float(history["val_dice"].fillna(0).max()),
-        "diverged": diverged,
+        "epochs_run": len(progress.history),
+        "best_epoch": progress.best + 1,
+        "best_validation_dice": float(np.nan_to_num(progress.history[progress.best]["val_dice"])),
+        "diverged": progress.diverged,
         "collapsed": is_collapsed(probabilities),
         "threshold": choose_threshold(probabilities, arrays.masks[validation], recipe.threshold),
-        "seconds": round(seconds, 1),
+        "seconds": round(progress.seconds, 1),
         "peak_memory_gb": peak_memory_gb(),
         **environment(),
     }
     write_json(partial / "run.json", run)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    publish(partial, folder)
     devices.wait()
     return run
 
 
-def _assist(
-    built: Network,
-    network: str,
-    recipe: Recipe,
-    arrays: Arrays,
-    split: pd.Series,
-    folder: Path,
-    devices: Devices,
-) -> dict:
-    """Trains on a host that is not the chief: the same steps, and nothing is written."""
-    _fit(built, network, recipe, arrays, split, None, devices)
-    devices.wait()
-    return load_run(folder)
-
-
 def _fit(
     built: Network,
-    network: str,
     recipe: Recipe,
     arrays: Arrays,
     split: pd.Series,
     folder: Path | None,
+    identity: dict,
+    checkpoint: Checkpoint | None,
     devices: Devices,
-) -> bool:
-    """Runs the epochs, frozen ones first; whether the loss became NaN.
-
-    Without a folder nothing is written.
-    """
+) -> Progress:
+    """Runs the epochs that are left, frozen ones first; without a folder nothing is written."""
+    network, model = identity["network"], built.model
     rows = arrays.rows(split, "train")
     steps = len(rows) // min(recipe.batch_size, len(rows))
-    validation = evaluation_batches(
-        arrays, arrays.rows(split, "validation"), recipe.batch_size, devices
-    )
     frozen = min(recipe.frozen_epochs, recipe.epochs) if built.pretrained else 0
-    nan = StopOnNaN(NETWORKS[network])
-    callbacks = [nan, *_writers(folder), EpochLine(recipe.epochs)] if folder else [nan]
+    progress = checkpoint.progress if checkpoint else Progress()
+
+    def prepare(first: int, last: int) -> None:
+        _freeze(built, recipe, standing_still=first < frozen)
+        rate = recipe.frozen_learning_rate if first < frozen else recipe.learning_rate
+        _compile(model, recipe, recipe.of(network, "loss"), rate, (last - first) * steps)
+
+    if checkpoint:
+        checkpoint.restore_model(model)
+        prepare(*((0, frozen) if len(progress.history) <= frozen else (frozen, recipe.epochs)))
+        checkpoint.restore_optimizer(model)
+        if folder:
+            write_results(model, progress, folder)
+    callbacks = [StopOnNaN(NETWORKS[network], progress), KeepEpochs(folder, progress, identity)]
+    if folder:
+        callbacks.append(EpochLine(recipe.epochs))
+        if keras.backend.backend() == "tensorflow":  # Keras's callback writes through TensorFlow
+            logs = str(folder / "tensorboard")
+            callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     if recipe.patience is not None:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_dice", mode="max", patience=recipe.patience, start_from_epoch=frozen
-            )
-        )
+        callbacks.insert(0, EarlyStopping(recipe.patience, frozen, progress))
     for first, last in ((0, frozen), (frozen, recipe.epochs)):
-        if last > first and not nan.diverged:
-            _freeze(built, recipe, standing_still=first < frozen)
-            rate = recipe.frozen_learning_rate if first < frozen else recipe.learning_rate
-            with devices.scope():
-                loss = recipe.of(network, "loss")
-                _compile(built.model, recipe, loss, rate, (last - first) * steps)
-                batches = training_batches(
-                    arrays,
-                    rows,
-                    recipe.batch_size,
-                    last,
-                    recipe.seed,
-                    recipe.augment,
-                    first,
-                    devices,
-                )
-                built.model.fit(
-                    batches,
-                    epochs=last,
-                    initial_epoch=first,
-                    steps_per_epoch=steps,
-                    validation_data=validation,
-                    callbacks=callbacks,
-                    verbose=0,
-                    shuffle=False,
-                )
-    return nan.diverged
-
-
-def _writers(folder: Path) -> list[keras.callbacks.Callback]:
-    """What writes history, models and logs after each epoch."""
-    writers = [
-        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=True),
-        keras.callbacks.ModelCheckpoint(
-            str(folder / "best.keras"), monitor="val_dice", mode="max", save_best_only=True
-        ),
-        keras.callbacks.ModelCheckpoint(str(folder / "last.keras")),
-    ]
-    if keras.backend.backend() == "tensorflow":  # Keras's callback writes through TensorFlow
-        writers.append(keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False))
-    return writers
+        done = len(progress.history)
+        if progress.stopped or not first <= done < last:
+            continue
+        if done == first:
+            prepare(first, last)
+        model.fit(
+            training_batches(
+                arrays,
+                rows,
+                recipe.batch_size,
+                last,
+                recipe.seed,
+                recipe.augment,
+                first=done,
+                devices=devices,
+            ),
+            epochs=last,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            validation_data=evaluation_batches(
+                arrays, arrays.rows(split, "validation"), recipe.batch_size, devices
+            ),
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        )
+    if folder:
+        save_model(model, folder / "last.keras")
+    return progress
 
 
 def _freeze(built: Network, recipe: Recipe, standing_still: bool) -> None:

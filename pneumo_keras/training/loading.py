@@ -28,7 +28,7 @@ class TrainingSteps(Sequence):
         epochs: how many times over.
         seed: of order and augmentation.
         augmented: whether to vary the films.
-        first_epoch: the epoch that item 0 begins, counted from 0.
+        first: the epoch, from 0, that item 0 begins.
         parts: into how many equal parts a batch is cut, one a device.
         own: the parts that are loaded here; each step is as many items, one after another.
 
@@ -50,7 +50,7 @@ class TrainingSteps(Sequence):
     epochs: int
     seed: int
     augmented: bool
-    first_epoch: int = 0
+    first: int = 0
     parts: int = 1
     own: tuple[int, ...] = (0,)
 
@@ -60,14 +60,14 @@ class TrainingSteps(Sequence):
         return len(self.rows) // min(self.batch_size, len(self.rows))
 
     def __len__(self) -> int:
-        return (self.epochs - self.first_epoch) * self.steps * len(self.own)
+        return (self.epochs - self.first) * self.steps * len(self.own)
 
     def __getitem__(self, item: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= item < len(self):
             raise IndexError(item)
         step, own = divmod(item, len(self.own))
         epoch, step = divmod(step, self.steps)
-        epoch += self.first_epoch
+        epoch += self.first
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.rows))
         batch = order[: self.steps * min(self.batch_size, len(self.rows))]
         batch = np.split(batch.reshape(self.steps, -1)[step], self.parts)[self.own[own]]

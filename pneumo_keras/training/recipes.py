@@ -84,6 +84,7 @@ class Recipe:
         seed: of split, initial weights, order and augmentation.
         precision: that the layers compute in; weights, output and losses are float32 always.
         devices: `one`, or `all` to share each batch between all GPUs.
+        deterministic: the same bits in every run on the same machine, if more slowly.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Recipe:
     seed: int = 1
     precision: str = "float32"
     devices: str = "one"
+    deterministic: bool = False
 
     def __post_init__(self):
         for field, allowed in CHOICES.items():
