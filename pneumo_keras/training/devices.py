@@ -42,16 +42,24 @@ class Devices:
     chief: bool = True
 
     @contextmanager
-    def scope(self) -> Iterator[None]:
-        """In which a network must be built, compiled and trained."""
+    def building(self) -> Iterator[None]:
+        """In which a network must be built, compiled and restored, but not saved."""
         with ExitStack() as scopes:
+            for shared in (self.strategy, self.distribution):
+                if shared is not None:
+                    scopes.enter_context(shared.scope())
+            yield
+
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """In which `fit` must be called."""
+        with ExitStack() as scopes:
+            if self.distribution is not None:
+                scopes.enter_context(self.distribution.scope())
             if self.strategy is not None:
                 # A shared data set does not tell how many batches it has.
                 scopes.enter_context(warnings.catch_warnings())
                 warnings.filterwarnings("ignore", "Your input ran out of data")
-                scopes.enter_context(self.strategy.scope())
-            if self.distribution is not None:
-                scopes.enter_context(self.distribution.scope())
             yield
 
     def check_films(self, batch_size: int, validation: int) -> None:
@@ -144,8 +152,19 @@ def _tensorflow_devices() -> Devices:
 def _hosts() -> Devices:
     import tensorflow as tf
 
+    class Hosts(tf.distribute.MultiWorkerMirroredStrategy):
+        """Takes what Keras hands it: pairs of films and masks, and scalars along an axis."""
+
+        def reduce(self, reduce_op, value, axis):
+            def one(part):
+                scalar = self.experimental_local_results(part)[0].shape.rank == 0
+                return reduce(reduce_op, part, None if scalar else axis)
+
+            reduce = super().reduce
+            return tf.nest.map_structure(one, value)
+
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        strategy = Hosts()
     except RuntimeError as error:
         raise StudyError(f"TF_CONFIG: {error}; start training in a fresh process") from None
     host = strategy.cluster_resolver

@@ -106,14 +106,13 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         make_deterministic()
-    with computing_in(recipe.precision), devices.scope():
+    with computing_in(recipe.precision), devices.building():
         built = build_network(network, recipe)
     identity["weights"] = built.weights
     goes_on = resume and unfinished
     checkpoint = read_checkpoint(partial / CHECKPOINT, identity) if goes_on else None
     if not devices.chief:
-        with devices.scope():
-            _fit(built, recipe, arrays, split, None, identity, checkpoint, devices)
+        _fit(built, recipe, arrays, split, None, identity, checkpoint, devices)
         devices.wait()
         return load_run(folder)
 
@@ -125,8 +124,7 @@ def train(
         print(f"{NETWORKS[network]}: goes on after epoch {len(checkpoint.progress.history)}")
     else:
         make_empty(partial)
-    with devices.scope():
-        progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint, devices)
+    progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint, devices)
 
     best = load_model(partial / "best.keras")
     validation = arrays.rows(split, "validation")
@@ -176,9 +174,10 @@ def _fit(
         _compile(model, recipe, recipe.of(network, "loss"), rate, (last - first) * steps)
 
     if checkpoint:
-        checkpoint.restore_model(model)
-        prepare(*((0, frozen) if len(progress.history) <= frozen else (frozen, recipe.epochs)))
-        checkpoint.restore_optimizer(model)
+        with devices.building():
+            checkpoint.restore_model(model)
+            prepare(*((0, frozen) if len(progress.history) <= frozen else (frozen, recipe.epochs)))
+            checkpoint.restore_optimizer(model)
         if folder:
             write_results(model, progress, folder)
     callbacks = [StopOnNaN(NETWORKS[network], progress), KeepEpochs(folder, progress, identity)]
@@ -194,28 +193,30 @@ def _fit(
         if progress.stopped or not first <= done < last:
             continue
         if done == first:
-            prepare(first, last)
-        model.fit(
-            training_batches(
-                arrays,
-                rows,
-                recipe.batch_size,
-                last,
-                recipe.seed,
-                recipe.augment,
-                first=done,
-                devices=devices,
-            ),
-            epochs=last,
-            initial_epoch=done,
-            steps_per_epoch=steps,
-            validation_data=evaluation_batches(
-                arrays, arrays.rows(split, "validation"), recipe.batch_size, devices
-            ),
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-        )
+            with devices.building():
+                prepare(first, last)
+        with devices.fitting():
+            model.fit(
+                training_batches(
+                    arrays,
+                    rows,
+                    recipe.batch_size,
+                    last,
+                    recipe.seed,
+                    recipe.augment,
+                    first=done,
+                    devices=devices,
+                ),
+                epochs=last,
+                initial_epoch=done,
+                steps_per_epoch=steps,
+                validation_data=evaluation_batches(
+                    arrays, arrays.rows(split, "validation"), recipe.batch_size, devices
+                ),
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+            )
     if folder:
         save_model(model, folder / "last.keras")
     return progress
