@@ -1,4 +1,4 @@
-"""The command line: `python -m pneumo_keras run | annotate | predict`."""
+"""The command line: `python -m pneumo_keras run | train | annotate | predict`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from pneumo_keras.command import annotate, predict, run
+from pneumo_keras.command import annotate, predict, run, train
 from pneumo_keras.errors import StudyError
+from pneumo_keras.training.devices import CHOICES as DEVICES
+from pneumo_keras.training.networks import NETWORKS
 from pneumo_keras.training.recipes import RECIPES
 
 CLONE = Path(__file__).resolve().parent.parent
@@ -76,6 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         help="change a setting of the recipe; may be repeated",
     )
     command.add_argument(
+        "--devices",
+        default="one",
+        choices=DEVICES,
+        help="train on one device, or share each batch between all of this host",
+    )
+    command.add_argument(
         "--skip-bad",
         action="store_true",
         help="leave out films that cannot be used, and count them",
@@ -86,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
         help="go on with trainings that were stopped, and keep finished ones",
     )
     command.set_defaults(command=run.run)
+
+    command = commands.add_parser("train", help="train one network of a study that was begun")
+    command.add_argument("network", choices=list(NETWORKS))
+    command.add_argument("--out", default=CLONE, type=Path, metavar="DIR", help="of the study")
+    command.add_argument("--resume", action="store_true", help="go on with a stopped training")
+    command.set_defaults(command=train.train)
 
     command = commands.add_parser("annotate", help="open labelme on a folder of films")
     command.add_argument("folder", type=Path, metavar="DIR")

@@ -71,6 +71,20 @@ def squares(count=19):
     return films, masks
 
 
+def patch(set_attribute):
+    """Puts the small network in the place of SegNet, and plain gradient descent in Adam's."""
+    import keras
+
+    from pneumo_keras.training import fit
+
+    def descent(rate, clipnorm):
+        return keras.optimizers.SGD(rate, clipnorm=clipnorm)
+
+    set_attribute(fit, "build_network", small_network)
+    # Adam would hide a gradient of another size.
+    set_attribute(keras.optimizers, "Adam", descent)
+
+
 def train(folder, **changes):
     """One training of two epochs of two steps; the weights it ends with, in order."""
     import keras
@@ -79,9 +93,6 @@ def train(folder, **changes):
     from pneumo_keras.training import fit
     from pneumo_keras.training.recipes import choose_recipe
 
-    # Adam would hide a gradient of another size.
-    keras.optimizers.Adam = lambda rate, clipnorm: keras.optimizers.SGD(rate, clipnorm=clipnorm)
-    fit.build_network = small_network
     films, masks = squares()
     names = [f"film{number}" for number in range(len(films))]
     split = pd.Series(["train"] * 9 + ["validation"] * 7 + ["test"] * 3, index=names)
@@ -140,6 +151,7 @@ def main(folder, *choices):
     host = json.loads(os.environ.get("TF_CONFIG", '{"task": {"index": 0}}'))["task"]["index"]
     if host:
         forbid_writing(folder)
+    patch(setattr)
     for devices in choices:
         weights = train(folder / devices, devices=devices)
         if not host:

@@ -54,10 +54,17 @@ def model(tmp_path_factory):
     return path
 
 
-def test_help_names_the_three_commands():
+def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("run", "annotate", "predict"))
+    assert all(word in done.stdout for word in ("run", "train", "annotate", "predict"))
+
+
+def test_train_needs_a_study_and_several_hosts_need_train(tmp_path):
+    assert_refused(command("train", "segnet", "--out", tmp_path), "run notebook 01 first")
+    done = command("run", "--devices", "all", "--out", tmp_path, TF_CONFIG="{}")
+    assert_refused(done, "pneumo_keras train NETWORK")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_run_refuses_what_is_not_there_and_writes_nothing(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -34,7 +35,7 @@ def run(options: Namespace) -> None:
         "target": options.target,
         "labels": options.labels,
         "recipe": options.recipe,
-        "settings": _settings(options.settings),
+        "settings": _settings(options.settings) | _devices(options.devices),
         "skip_bad": options.skip_bad,
         "out": str(options.out.resolve()),
         "resume": options.resume,
@@ -45,6 +46,15 @@ def run(options: Namespace) -> None:
     study = open_study(**{key: value for key, value in parameters.items() if key != "skip_bad"})
     _execute_all(notebooks, parameters, study.out / "data" / "notebooks")
     _say_where(study)
+
+
+def _devices(devices: str) -> dict[str, str]:
+    if devices == "all" and os.environ.get("TF_CONFIG"):
+        raise StudyError(
+            "TF_CONFIG: a run has one host; unset it here, then start "
+            "`python -m pneumo_keras train NETWORK --out DIR` on every host"
+        )
+    return {} if devices == "one" else {"devices": devices}
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:
