@@ -249,6 +249,8 @@ def _compile(model: keras.Model, recipe: Recipe, loss: str, rate: float, steps: 
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     else:
         optimizer = keras.optimizers.Adam(rate, clipnorm=recipe.clip_norm)
+    if recipe.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(optimizer, LOSSES[loss](), metrics=training_metrics(loss))
 
 

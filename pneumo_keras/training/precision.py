@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import keras
 
-# Weights, output and losses are float32 in all of them. Under float16 Keras scales the loss
-# (LossScaleOptimizer), since small gradients would vanish; bfloat16 has float32's range.
+# Weights, output and losses are float32 in all of them. Under float16 the loss is scaled (`fit`,
+# LossScaleOptimizer), since small gradients would vanish; bfloat16 has float32's range.
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
