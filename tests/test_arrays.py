@@ -1,8 +1,10 @@
 """Resizing, the arrays on disk, augmentation, and batches."""
 
 import json
+import os
 import re
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays as numpy_arrays
 
+from pneumo_keras.dataset import files
 from pneumo_keras.dataset.arrays import Arrays, load_arrays, resize_film, resize_mask, write_arrays
 from pneumo_keras.dataset.augmentation import augment
 from pneumo_keras.dataset.files import write_csv, write_json, written_whole
@@ -138,6 +141,29 @@ def test_a_film_of_another_size_than_its_mask_is_refused(study):
     with pytest.raises(StudyError, match="wide.png is 90x32 but its mask wide.png 96x32") as error:
         write_arrays(index, folder / "data", folder / "masks", folder / "arrays", 32)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("killed_at", ["films.npy", "masks.npy", "index.csv"])
+def test_arrays_killed_while_they_are_replaced_are_never_mixed(study, monkeypatch, killed_at):
+    """Old films never stand beside new masks, nor either beside another index."""
+    folder, index = study
+    places = (folder / "data", folder / "masks", folder / "arrays")
+    write_arrays(index, *places, 32)
+
+    def replace(source, target):
+        if Path(target).name == killed_at:
+            raise KeyboardInterrupt
+        os.rename(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(files.os, "replace", replace)
+        write_arrays(index, *places, 64)
+    with pytest.raises(StudyError, match="arrays: its arrays were not finished, run notebook 02"):
+        load_arrays(folder / "arrays")
+    (folder / "arrays" / ".films.123.partial.npy").write_bytes(b"of a killed process")
+    assert write_arrays(index, *places, 64).masks.shape == (3, 64, 64)
+    names = {path.name for path in (folder / "arrays").iterdir()}
+    assert names == {"films.npy", "masks.npy", "index.csv"}
 
 
 def test_no_arrays_and_damaged_arrays_are_refused(study):
@@ -284,6 +310,14 @@ def test_augmentation_of_a_film_depends_on_seed_epoch_and_film_alone():
         assert any((film == alone[epoch][0]).all() for film in whole[epoch])
 
 
+def test_batches_can_begin_with_a_later_epoch():
+    whole = list(training_batches(numbered(), ROWS, 4, 5, 3, True))
+    later = list(training_batches(numbered(), ROWS, 4, 5, 3, True, first=3))
+    assert len(whole) == 5 * 2 and len(later) == 2 * 2
+    for expected, batch in zip(whole[6:], later, strict=True):
+        np.testing.assert_array_equal(expected, batch)
+
+
 def test_evaluation_is_in_order_unvaried_and_complete():
     batches = evaluation_batches(numbered(), ROWS, 4)
     assert numbers(batches) == [[10, 2, 3, 4], [5, 6, 7, 8], [9]]
@@ -331,6 +365,31 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert path.read_text() == "a\n1\n"
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+@pytest.mark.parametrize("failing", ["mkdir", "open", "replace", "fsync"])
+def test_whatever_fails_in_writing_is_told_in_one_line(tmp_path, monkeypatch, failing):
+    path = tmp_path / "table.csv"
+    write_csv(path, pd.DataFrame({"a": [1]}))
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    owner = {"mkdir": Path, "open": Path}.get(failing, files.os)
+    monkeypatch.setattr(owner, {"open": "write_bytes"}.get(failing, failing), full)
+    with pytest.raises(StudyError, match=r"table.csv cannot be written \(No space left"):
+        write_csv(path, pd.DataFrame({"a": [2]}))
+    assert path.read_text() == "a\n1\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_file_is_flushed_to_the_disk_before_it_takes_its_name(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: done.append("flushed"))
+    replace = os.replace
+    monkeypatch.setattr(files.os, "replace", lambda *p: (done.append("named"), replace(*p)))
+    write_csv(tmp_path / "table.csv", pd.DataFrame({"a": [1]}))
+    assert done == ["flushed", "named"]
 
 
 def test_json_is_utf8_and_reads_back(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import keras
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
+from pneumo_keras.__main__ import main
 from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.dataset.films import write_png
 from pneumo_keras.dataset.labelme import Annotation, paint, read_annotation, write_annotation
@@ -136,6 +138,56 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path, saved):
         with pytest.raises(StudyError, match=message) as error:
             load_segmenter(path)
         assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+# === What a file brings is never run ===
+
+
+def hostile_models(folder, code):
+    """Models that run `code` when Keras trusts them: as a Lambda layer, in today's and the older
+    format, and as a function and a class that their configuration names."""
+    film = keras.Input((32, 32, 1))
+    marked = layers.Lambda(eval(f"lambda x: [exec({code!r}), x][1]"), (32, 32, 1))(film)
+    keras.Model(film, marked).save(folder / "lambda.keras")
+    keras.Model(film, marked).save(folder / "lambda.h5")
+    plain = keras.Model(film, layers.Conv2D(1, 1, name="head")(film))
+    plain.save(folder / "plain.keras")
+    function = {"module": "builtins", "class_name": "function", "config": "exec"}
+    popen = {"module": "subprocess", "class_name": "Popen", "config": {"args": ["sh", "-c", code]}}
+    for name, attack in (("function", function), ("class", popen)):
+        with (
+            zipfile.ZipFile(folder / "plain.keras") as source,
+            zipfile.ZipFile(folder / f"{name}.keras", "w") as target,
+        ):
+            for part in source.namelist():
+                content = source.read(part)
+                if part == "config.json":
+                    config = json.loads(content)
+                    head = config["config"]["layers"][-1]["config"]
+                    assert head["name"] == "head"
+                    head["activation"] = {**attack, "registered_name": attack["config"]}
+                    content = json.dumps(config)
+                target.writestr(part, content)
+    return [
+        folder / name for name in ("lambda.keras", "lambda.h5", "function.keras", "class.keras")
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_hostile_models_are_refused_in_one_line_and_run_nothing(tmp_path, capsys):
+    trace = tmp_path / "trace"
+    write_png(tmp_path / "film.png", np.zeros((32, 32), np.uint8))
+    models = hostile_models(tmp_path, f"open({str(trace)!r}, 'w').close()")
+    trace.unlink(missing_ok=True)  # building them has run it
+    for path in models:
+        arguments = ["predict", str(path), str(tmp_path / "film.png"), "--out", str(tmp_path / "o")]
+        assert main(arguments) == 2
+        said = capsys.readouterr()
+        assert said.err.startswith(f"pneumo_keras: {path}: not a model that can be loaded (")
+        assert len(said.err.splitlines()) == 1 and not said.out
+        assert not trace.exists() and not (tmp_path / "o").exists()
+    keras.models.load_model(models[0], safe_mode=False)(np.zeros((1, 32, 32, 1)))
+    assert trace.exists()  # it would have
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"threshold": null}', '{"threshold": "high"}'])

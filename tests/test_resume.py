@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import zipfile
@@ -10,6 +11,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from test_training import ARRAYS, SPLIT, eagerly, files_of, recipe, small_network
 
 from pneumo_keras.dataset import files
@@ -54,10 +56,19 @@ def marking_network(network, recipe):
 # === Killed in a process of its own ===
 
 
-@pytest.fixture
-def importable(monkeypatch):
-    """Lets the server that forks the processes import this file once for all of them."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The folder of a training that was left alone, in a process of its own like the others.
+
+    The server that forks them is started here and imports this file once for all of them.
+    """
+    if sys.platform == "win32":
+        pytest.skip("neither SIGKILL nor a server that forks")
+    folder = tmp_path_factory.mktemp("unbroken") / "segnet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        assert in_a_process(folder, resume=False) == 0
+    return folder
 
 
 def kill():
@@ -159,10 +170,8 @@ def assert_same_bits(folder, other):
     }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-def test_a_training_killed_again_and_again_ends_as_one_that_was_not(tmp_path, importable):
-    unbroken, folder = tmp_path / "unbroken", tmp_path / "segnet"
-    assert in_a_process(unbroken, resume=False) == 0
+def test_a_training_killed_again_and_again_ends_as_one_that_was_not(unbroken, tmp_path):
+    folder = tmp_path / "segnet"
     folder.mkdir()
     (folder / "run.json").write_text('{"of": "an earlier training"}')
     partial = folders.partial_folder(folder)
@@ -175,7 +184,6 @@ def test_a_training_killed_again_and_again_ends_as_one_that_was_not(tmp_path, im
         (4, kill_at_file, "history.csv", False, 3),
         (5, kill_at_file, "best.keras", False),
         (6, kill_at_file, CHECKPOINT, True),
-        (6, kill_at_file, "last.keras", False),
         (6, kill_at_file, "run.json", True),
         (6, kill_between_renames),
     ]:
@@ -184,7 +192,7 @@ def test_a_training_killed_again_and_again_ends_as_one_that_was_not(tmp_path, im
         assert (kept / "run.json").read_text() == '{"of": "an earlier training"}'
         assert epochs_in(partial / CHECKPOINT) == epochs, (moment, arguments)
     assert in_a_process(folder) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["segnet", "unbroken"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["segnet"]
     assert {path.name for path in folder.iterdir()} == {path.name for path in unbroken.iterdir()}
     assert_same_bits(folder, unbroken)
     dice = fit.load_history(folder)["val_dice"]
@@ -198,11 +206,9 @@ def epochs_in(path):
         return len(json.loads(content["state"].tobytes())["progress"]["history"])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no forkserver")
-def test_two_deterministic_runs_agree_bit_for_bit(tmp_path, importable):
-    for name in ("one", "two"):
-        assert in_a_process(tmp_path / name, resume=False) == 0
-    assert_same_bits(tmp_path / "one", tmp_path / "two")
+def test_two_deterministic_runs_agree_bit_for_bit(unbroken, tmp_path):
+    assert in_a_process(tmp_path / "segnet", resume=False) == 0
+    assert_same_bits(tmp_path / "segnet", unbroken)
 
 
 # === Stopped by an error, in this process ===
@@ -236,18 +242,15 @@ def stop_after(monkeypatch, done, folder, **changes):
 def test_patience_counts_on(monkeypatch, tmp_path):
     """At this rate nothing moves: patience ends with the fourth epoch, stopped or not."""
     still = {"learning_rate": 1e-30, "frozen_learning_rate": 1e-30, "epochs": 9, "patience": 2}
-    for epochs in (1, 2, 3):
-        stop_after(monkeypatch, epochs, tmp_path / "segnet", frozen_epochs=1, **still)
-        run = train(tmp_path / "segnet", True, frozen_epochs=1, **still)
-        assert run["epochs_run"] == 4 and run["best_epoch"] == 1
+    stop_after(monkeypatch, 3, tmp_path / "segnet", frozen_epochs=1, **still)
+    run = train(tmp_path / "segnet", True, frozen_epochs=1, **still)
+    assert run["epochs_run"] == 4 and run["best_epoch"] == 1
 
 
-def test_a_training_stopped_after_its_last_epoch_only_finishes(monkeypatch, tmp_path):
-    still = {"learning_rate": 1e-30, "epochs": 9, "patience": 2}
-    stop_after(monkeypatch, 3, tmp_path / "patient", **still)
-    assert train(tmp_path / "patient", True, **still)["epochs_run"] == 3
-    stop_after(monkeypatch, 2, tmp_path / "all", epochs=2)
-    assert train(tmp_path / "all", True, epochs=2)["epochs_run"] == 2
+def test_patience_that_has_run_out_is_remembered(monkeypatch, tmp_path):
+    still = {"learning_rate": 1e-30, "epochs": 9, "patience": 1}
+    stop_after(monkeypatch, 2, tmp_path / "segnet", **still)
+    assert train(tmp_path / "segnet", True, **still)["epochs_run"] == 2
 
 
 def test_divergence_is_remembered(monkeypatch, tmp_path):
@@ -274,13 +277,22 @@ def test_resume_keeps_what_is_finished_and_trains_what_is_not_begun(tmp_path, ca
 # === Refused ===
 
 
-@pytest.fixture
-def stopped(monkeypatch, tmp_path):
-    """The folder of a training stopped after its first epoch, beside an earlier one's results."""
-    folder = tmp_path / "models" / "segnet"
-    folder.mkdir(parents=True)
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory):
+    """Models' folder of a training stopped after its first epoch, and an earlier one's results."""
+    folder = tmp_path_factory.mktemp("stopped") / "segnet"
+    folder.mkdir()
     (folder / "run.json").write_text("of an earlier training")
-    return stop_after(monkeypatch, 1, folder)
+    with pytest.MonkeyPatch.context() as patch, eagerly():
+        patch.setattr(fit, "build_network", marking_network)
+        stop_after(patch, 1, folder)
+    return folder.parent
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    """The unfinished training's folder in a copy of them."""
+    return shutil.copytree(stopped_once, tmp_path / "models") / "segnet.training"
 
 
 def refused(stopped, match, **changes):
@@ -380,6 +392,20 @@ def test_a_full_disk_ends_a_training_in_a_line_and_it_goes_on_later(stopped, mon
         assert not [path for path in stopped.rglob("*") if "partial" in path.name]
         assert epochs_in(stopped / CHECKPOINT) == epochs
     assert train(folder, True)["epochs_run"] == 2
+
+
+def test_a_full_disk_told_by_tensorboard_is_told_alike(stopped, monkeypatch):
+    class Full(EpochLine):
+        def on_epoch_end(self, epoch, logs=None):
+            raise tf.errors.ResourceExhaustedError(None, None, f"events; {self.reason}")
+
+    monkeypatch.setattr(fit, "EpochLine", Full)
+    Full.reason = "No space left on device"
+    with pytest.raises(StudyError, match="segnet.training cannot be written .No space left"):
+        train(stopped.with_name("segnet"), True)
+    Full.reason = "OOM when allocating tensor"  # memory is another matter
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        train(stopped.with_name("segnet"))
 
 
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):

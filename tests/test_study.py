@@ -19,6 +19,27 @@ def test_what_is_kept_is_loaded_again(tmp_path):
     assert study.recipe.atrous_rates == (3, 6)
 
 
+def test_resume_is_kept_for_the_notebooks_and_makes_no_other_study(tmp_path):
+    keep_study(opened(tmp_path))
+    assert not load_study(str(tmp_path)).resume
+    keep_study(opened(tmp_path, resume=True))
+    assert load_study(str(tmp_path)).resume
+    path = tmp_path / "data" / "study.json"
+    older = json.loads(path.read_text())
+    del older["resume"]
+    path.write_text(json.dumps(older))
+    assert not load_study(str(tmp_path)).resume
+    assert not opened(tmp_path).resume
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    for out in (tmp_path / "out", tmp_path / "out" / "below"):
+        with pytest.raises(StudyError, match="out.* cannot be written .*choose another folder"):
+            opened(out)
+    assert (tmp_path / "out").read_text() == "a file"
+
+
 def test_a_study_on_phantoms_can_be_moved(tmp_path):
     keep_study(opened(tmp_path / "here"))
     (tmp_path / "here").rename(tmp_path / "there")

@@ -45,7 +45,7 @@ def load_model(path: Path) -> keras.Model:
         StudyError: if there is no such file, or it is not a model that can be loaded safely.
     """
     if path.suffix != ".keras":
-        raise StudyError(f"{path}: not a .keras file; only those are loaded")
+        raise StudyError(f"{path}: not a model that can be loaded (only .keras files are)")
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 (a broken or foreign file raises almost anything)

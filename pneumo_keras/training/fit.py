@@ -19,6 +19,7 @@ from pneumo_keras.dataset.arrays import Arrays, fingerprint
 from pneumo_keras.dataset.files import remove_partial, write_json
 from pneumo_keras.errors import StudyError
 from pneumo_keras.models.saved import load_model, save_model
+from pneumo_keras.training import folders
 from pneumo_keras.training.batches import evaluation_batches, training_batches
 from pneumo_keras.training.callbacks import EarlyStopping, EpochLine, StopOnNaN
 from pneumo_keras.training.checkpoint import (
@@ -31,13 +32,6 @@ from pneumo_keras.training.checkpoint import (
 )
 from pneumo_keras.training.devices import Devices, choose_devices
 from pneumo_keras.training.environment import environment, make_deterministic, peak_memory_gb
-from pneumo_keras.training.folders import (
-    finished_run,
-    make_empty,
-    partial_folder,
-    publish,
-    take_back,
-)
 from pneumo_keras.training.losses import LOSSES
 from pneumo_keras.training.metrics import training_metrics
 from pneumo_keras.training.networks import NETWORKS, Network, build_network
@@ -94,10 +88,10 @@ def train(
     films = {part: len(arrays.rows(split, part)) for part in ("train", "validation", "test")}
     devices.check_films(min(recipe.batch_size, films["train"]), films["validation"])
     if devices.chief:
-        take_back(folder)
-    partial = partial_folder(folder)
+        folders.take_back(folder)
+    partial = folders.partial_folder(folder)
     unfinished = (partial / CHECKPOINT).exists()
-    finished = finished_run(folder, identity)
+    finished = folders.finished_run(folder, identity)
     if resume and finished and not unfinished:
         print(f"{NETWORKS[network]}: trained already, kept")
         return finished
@@ -123,8 +117,9 @@ def train(
         remove_partial(partial)
         print(f"{NETWORKS[network]}: goes on after epoch {len(checkpoint.progress.history)}")
     else:
-        make_empty(partial)
-    progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint, devices)
+        folders.make_empty(partial)
+    with folders.telling_full_disk(partial):
+        progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint, devices)
 
     best = load_model(partial / "best.keras")
     validation = arrays.rows(split, "validation")
@@ -146,7 +141,7 @@ def train(
         **environment(),
     }
     write_json(partial / "run.json", run)
-    publish(partial, folder)
+    folders.publish(partial, folder)
     devices.wait()
     return run
 

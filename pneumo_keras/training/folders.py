@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pneumo_keras.dataset.files import cannot_write
+from pneumo_keras.errors import StudyError
 from pneumo_keras.training.checkpoint import CHECKPOINT
 
 
@@ -31,6 +36,27 @@ def make_empty(folder: Path) -> None:
         folder.mkdir(parents=True)
     except OSError as error:
         raise cannot_write(folder, error) from None
+
+
+@contextmanager
+def telling_full_disk(folder: Path) -> Iterator[None]:
+    """Makes a StudyError of the error, not an OSError, that TensorBoard's writer raises.
+
+    Args:
+        folder: what is written to.
+
+    Raises:
+        StudyError: if the disk is full.
+    """
+    full = os.strerror(errno.ENOSPC)
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
+        if full not in str(error):
+            raise
+        raise cannot_write(folder, OSError(errno.ENOSPC, full)) from None
 
 
 def finished_run(folder: Path, identity: dict) -> dict | None:

@@ -99,7 +99,7 @@ def _check_folder(folder: Path, record: dict[str, int]) -> bool:
         raise StudyError(f"{folder} is a file: name a folder for the phantoms")
     try:
         held = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
             raise StudyError(
                 f"{folder} holds other files: choose a new or empty folder for the phantoms"
