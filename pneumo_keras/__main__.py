@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from pneumo_keras.command import agreement, annotate, audit, check, fetch, predict, run
+from pneumo_keras.command import agreement, annotate, audit, check, fetch, predict, run, train
 from pneumo_keras.dataset.releases import RELEASES
 from pneumo_keras.dataset.sources import AUTO, SOURCES
 from pneumo_keras.errors import StudyError
+from pneumo_keras.training.devices import CHOICES as DEVICES
+from pneumo_keras.training.networks import NETWORKS
 from pneumo_keras.training.recipes import DESIGNS, RECIPES
 
 CLONE = Path(__file__).resolve().parent.parent
@@ -49,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Segments pneumonia in chest X-rays with SegNet and with DeepLabV3.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_run, _add_check, _add_annotate, _add_predict, _add_fetch):
+    for add in (_add_run, _add_train, _add_predict, _add_annotate, _add_check, _add_fetch):
         add(commands)
     for add in (_add_agreement, _add_audit):
         add(commands)
@@ -87,6 +89,14 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
         help="go on with trainings that were stopped, and keep finished ones",
     )
     command.set_defaults(command=run.run)
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("train", help="train one network of a study that was begun")
+    command.add_argument("network", choices=list(NETWORKS))
+    command.add_argument("--out", default=CLONE, type=Path, metavar="DIR", help="of the study")
+    command.add_argument("--resume", action="store_true", help="go on with a stopped training")
+    command.set_defaults(command=train.train)
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
@@ -189,6 +199,11 @@ def _add_study(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="change a setting of the recipe; may be repeated",
+    )
+    command.add_argument(
+        "--devices",
+        choices=DEVICES,
+        help="train on one device, or share each batch between all of this host",
     )
     command.add_argument(
         "--skip-bad",

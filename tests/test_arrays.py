@@ -22,7 +22,8 @@ from pneumo_keras.dataset.labelme import Shape, write_annotation
 from pneumo_keras.dataset.masks import write_masks
 from pneumo_keras.dataset.sources import find_films
 from pneumo_keras.errors import StudyError
-from pneumo_keras.training.batches import evaluation_batches, training_batches
+from pneumo_keras.training.batches import FilmDataset, evaluation_batches, training_batches
+from pneumo_keras.training.loading import EvaluationSteps, TrainingSteps
 
 # === Resizing ===
 
@@ -162,7 +163,7 @@ def test_arrays_killed_while_they_are_replaced_are_never_mixed(study, monkeypatc
     (folder / "arrays" / ".films.123.partial.npy").write_bytes(b"of a killed process")
     assert write_arrays(index, *places, 64).masks.shape == (3, 64, 64)
     names = {path.name for path in (folder / "arrays").iterdir()}
-    assert names == {"films.npy", "masks.npy", "index.csv"}
+    assert names == {"films.npy", "masks.npy", "index.csv", "settings.json"}
 
 
 def test_no_arrays_and_damaged_arrays_are_refused(study):
@@ -322,6 +323,35 @@ def test_evaluation_is_in_order_unvaried_and_complete():
     assert numbers(batches) == [[10, 2, 3, 4], [5, 6, 7, 8], [9]]
     for films, masks in batches:
         np.testing.assert_array_equal(films.numpy() % 2, masks)
+
+
+def loaded(steps):
+    return [films[:, 0, 0, 0].astype(int).tolist() for films, _ in steps]
+
+
+@pytest.mark.parametrize("batch_size", [4, 3, 9])
+def test_other_backends_get_the_same_batches_however_often_they_begin_anew(batch_size):
+    steps = TrainingSteps(numbered(), ROWS, batch_size, 3, 1, False, first=1)
+    dataset = FilmDataset(steps)
+    assert dataset[0][0].shape == (batch_size, 16, 16, 1)  # Keras looks, then begins
+    expected = numbers(training_batches(numbered(), ROWS, batch_size, 3, 1, False, first=1))
+    assert loaded(dataset) == loaded(dataset) == expected
+    whole = numbers(training_batches(numbered(), ROWS, batch_size, 3, 1, False))
+    assert whole[len(whole) // 3 :] == expected  # without the first of three epochs
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.data())
+def test_devices_share_evaluation_without_losing_a_film_or_going_empty(parts, times, data):
+    count = data.draw(st.integers(2 * parts, 30))
+    films = numbered(count), np.arange(count), parts * times
+    shared = loaded(EvaluationSteps(*films, parts=parts, own=tuple(range(parts))))
+    assert [*chain(*shared)] == list(range(count))
+    assert all(shared) and len({len(part) for part in shared[:parts]}) == 1
+    for own in range(parts):
+        assert loaded(EvaluationSteps(*films, parts=parts, own=(own,))) == shared[own::parts]
+    first_small = loaded(EvaluationSteps(*films, smaller_first=True))
+    assert [*chain(*first_small)] == list(range(count))
+    assert {len(batch) for batch in first_small[1:]} <= {parts * times}
 
 
 # === Files ===

@@ -58,7 +58,7 @@ def model(tmp_path_factory):
 def test_help_names_the_commands():
     done = command("--help")
     assert done.returncode == 0
-    words = ("run", "check", "annotate", "predict", "fetch", "agreement", "audit")
+    words = ("run", "train", "check", "annotate", "predict", "fetch", "agreement", "audit")
     assert all(word in done.stdout for word in words)
 
 
@@ -67,6 +67,13 @@ def test_fetch_shows_the_licence_and_refuses_a_folder_of_the_users(tmp_path):
     done = command("fetch", "general-blockchain", "--out", tmp_path)
     assert_refused(done, "holds something else")
     assert "licence: CC BY 4.0" in done.stdout
+
+
+def test_train_needs_a_study_and_several_hosts_need_train(tmp_path):
+    assert_refused(command("train", "segnet", "--out", tmp_path), "run notebook 01 first")
+    done = command("run", "--devices", "all", "--out", tmp_path, TF_CONFIG="{}")
+    assert_refused(done, "pneumo_keras train NETWORK")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_run_refuses_what_is_not_there_and_writes_nothing(tmp_path):

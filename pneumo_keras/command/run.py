@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -52,21 +53,30 @@ def run(options: Namespace) -> None:
 
 
 def parse_settings(options: Namespace) -> dict[str, str]:
-    """What `--set`, `--seeds` and `--design` change of the recipe.
+    """What `--set`, `--seeds`, `--design` and `--devices` change of the recipe.
 
     Args:
-        options: with `settings`, texts KEY=VALUE; and `seeds` and `design` where the command has
-            them, None if not given.
+        options: with `settings`, texts KEY=VALUE; and `seeds`, `design` and `devices` where the
+            command has them, None if not given.
+
+    Raises:
+        StudyError: for text without `=`, a setting given twice and differently, or all devices
+            of several hosts, which `run` cannot drive.
 
     Example:
         >>> parse_settings(Namespace(settings=["epochs=3", "segnet_weights=vgg16.h5"]))
         {'epochs': '3', 'segnet_weights': 'vgg16.h5'}
     """
+    if getattr(options, "devices", None) == "all" and os.environ.get("TF_CONFIG"):
+        raise StudyError(
+            "TF_CONFIG: a run has one host; unset it here, then start "
+            "`python -m pneumo_keras train NETWORK --out DIR` on every host"
+        )
     for pair in options.settings:
         if "=" not in pair:
             raise StudyError(f"--set {pair}: write it as KEY=VALUE")
     settings = dict(pair.split("=", 1) for pair in options.settings)
-    for name in ("seeds", "design"):
+    for name in ("seeds", "design", "devices"):
         value = getattr(options, name, None)
         if value is None:
             continue

@@ -74,10 +74,11 @@ class MaxPoolingWithIndices2D(keras.layers.Layer):
     """
 
     def call(self, features):
-        _, height, width, channels = features.shape
-        windows = ops.reshape(features, (-1, height // 2, 2, width // 2, 2, channels))
+        # Not -1 for the batch: a device that is left without films gets an empty one.
+        batch, height, width, channels = ops.shape(features)
+        windows = ops.reshape(features, (batch, height // 2, 2, width // 2, 2, channels))
         windows = ops.transpose(windows, (0, 1, 3, 2, 4, 5))
-        windows = ops.reshape(windows, (-1, height // 2, width // 2, 4, channels))
+        windows = ops.reshape(windows, (batch, height // 2, width // 2, 4, channels))
         indices = ops.argmax(windows, axis=3)
         # Not ops.max: it would spread the gradient over ties, and the unpooling would not.
         winners = ops.one_hot(indices, 4, axis=3, dtype=windows.dtype)
@@ -103,11 +104,11 @@ class MaxUnpooling2D(keras.layers.Layer):
     """
 
     def call(self, values, indices):
-        _, height, width, channels = values.shape
+        batch, height, width, channels = ops.shape(values)
         windows = ops.expand_dims(values, 3) * ops.one_hot(indices, 4, axis=3, dtype=values.dtype)
-        windows = ops.reshape(windows, (-1, height, width, 2, 2, channels))
+        windows = ops.reshape(windows, (batch, height, width, 2, 2, channels))
         windows = ops.transpose(windows, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(windows, (-1, 2 * height, 2 * width, channels))
+        return ops.reshape(windows, (batch, 2 * height, 2 * width, channels))
 
     def compute_output_spec(self, values, indices):
         batch, height, width, channels = values.shape
@@ -144,6 +145,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     the convolution before them; TensorFlow's fused operation takes a third of that. Arguments,
     weights, results and, on other backends, the code are Keras's. Channels come last.
 
+    Where `tf.distribute` shares a batch between devices, its statistics are those of the whole
+    batch, as they are on JAX, not of each device's part.
+
     Example:
         >>> layer = BatchNormalization(momentum=0.9)
         >>> normalised = layer(keras.ops.array([[[[1.0]], [[3.0]]]]), training=True)
@@ -154,6 +158,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if keras.backend.backend() != "tensorflow" or not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        shared = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        outputs, mean, variance = (self._shared if shared else self._fused)(inputs)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
+        return outputs
+
+    def _fused(self, inputs):
         import tensorflow as tf
 
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -167,10 +180,23 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         # The operation divides by n - 1, Keras by n.
         pixels = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
-        variance = variance * (pixels - 1) / pixels
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + batch * (1 - self.momentum))
-        return outputs
+        return outputs, mean, variance * (pixels - 1) / pixels
+
+    def _shared(self, inputs):
+        import tensorflow as tf
+
+        def over_devices(values):
+            per_device = tf.reduce_mean(values, axis=tf.range(tf.rank(values) - 1))
+            replica = tf.distribute.get_replica_context()
+            return replica.all_reduce(tf.distribute.ReduceOp.MEAN, per_device)
+
+        features = tf.cast(inputs, tf.float32)
+        mean = over_devices(features)
+        variance = over_devices(tf.square(features - mean))
+        outputs = tf.nn.batch_normalization(
+            features, mean, variance, self.beta.value, self.gamma.value, self.epsilon
+        )
+        return tf.cast(outputs, inputs.dtype), mean, variance
 
 
 def film_input(size: int, multiple: int, network: str) -> keras.KerasTensor:

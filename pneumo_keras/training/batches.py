@@ -1,12 +1,24 @@
-"""Batches of films and masks through `tf.data`."""
+"""What `fit`, `evaluate` and `predict` take: `tf.data` on TensorFlow, a `PyDataset` elsewhere.
+
+Order and augmentation of a film depend on the seed, the epoch and the film alone, so a run can be
+repeated, whatever the backend and the number of threads or devices.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import keras
 import numpy as np
-import tensorflow as tf
 
 from pneumo_keras.dataset.arrays import Arrays
-from pneumo_keras.dataset.augmentation import augment
+from pneumo_keras.training.devices import ONE_DEVICE, Devices
+from pneumo_keras.training.loading import EvaluationSteps, TrainingSteps
+
+# Threads that load, and steps that are loaded before they are asked for, outside `tf.data`.
+THREADS, AHEAD = 4, 8
 
 
 def training_batches(
@@ -17,12 +29,11 @@ def training_batches(
     seed: int,
     augmented: bool,
     first: int = 0,
-) -> tf.data.Dataset:
+    devices: Devices = ONE_DEVICE,
+):
     """Batches for all epochs, one after another, each epoch in an order of its own.
 
-    Order and augmentation of a film depend on the seed, the epoch and the film alone, so a run
-    can be repeated, whatever the number of threads. The films that do not fill a last batch
-    sit out that epoch: BatchNorm over a handful of films is worse than none.
+    `fit` must be told `steps_per_epoch`.
 
     Args:
         arrays: films and masks.
@@ -32,65 +43,95 @@ def training_batches(
         seed: of order and augmentation.
         augmented: whether to vary the films.
         first: the epoch, from 0, to begin with.
+        devices: between which each batch is shared; each host loads its own share.
 
     Returns:
-        Pairs of films (batch, size, size, 1) float32, 0..255, and masks, the same shape, 0 or 1.
+        On TensorFlow a `tf.data.Dataset` (with several devices a `DistributedDataset`), elsewhere
+        a `keras.utils.PyDataset`, of pairs: films (batch, size, size, 1) float32, 0..255, and
+        masks, the same shape, 0 or 1.
     """
-    batch_size = min(batch_size, len(rows))
-    steps = len(rows) // batch_size
-
-    def load(epoch, positions):
-        return _load(arrays, rows[positions], augmented, (seed, int(epoch)))
-
-    def one_epoch(epoch):
-        order = tf.numpy_function(
-            lambda number: np.random.default_rng((seed, number)).permutation(len(rows)),
-            [epoch],
-            tf.int64,
-        )
-        batches = tf.reshape(order[: steps * batch_size], (steps, batch_size))
-        return tf.data.Dataset.from_tensor_slices(batches).map(lambda batch: (epoch, batch))
-
-    positions = tf.data.Dataset.range(first, epochs).flat_map(one_epoch)
-    return _as_tensors(positions, load, arrays.films.shape[1])
+    settings = (arrays, rows, batch_size, epochs, seed, augmented, first)
+    if keras.backend.backend() == "tensorflow":
+        return _shared_tensors(devices, functools.partial(TrainingSteps, *settings))
+    return FilmDataset(TrainingSteps(*settings))
 
 
-def evaluation_batches(arrays: Arrays, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Batches of films as they are, in order, the last one as small as it comes.
+def evaluation_batches(
+    arrays: Arrays, rows: np.ndarray, batch_size: int, devices: Devices = ONE_DEVICE
+):
+    """Batches of films as they are, in order, one of them as small as it comes.
 
     Args:
         arrays: films and masks.
-        rows: which of them.
+        rows: which of them; with several devices two a device at least.
         batch_size: films a batch.
+        devices: between which each batch is shared.
 
     Returns:
         As `training_batches`.
     """
-
-    def load(_, positions):
-        return _load(arrays, rows[positions], augmented=False, seed=())
-
-    positions = tf.data.Dataset.range(len(rows)).batch(batch_size).map(lambda batch: (0, batch))
-    return _as_tensors(positions, load, arrays.films.shape[1])
-
-
-def _load(arrays: Arrays, rows: np.ndarray, augmented: bool, seed: tuple) -> list[np.ndarray]:
-    pairs = [(arrays.films[row], arrays.masks[row]) for row in rows]
-    if augmented:
-        pairs = [
-            augment(*pair, np.random.default_rng((*seed, row)))
-            for row, pair in zip(rows, pairs, strict=True)
-        ]
-    films, masks = (
-        np.stack(part)[..., None].astype(np.float32) for part in zip(*pairs, strict=True)
-    )
-    return [films, masks]
+    settings = (arrays, rows, batch_size)
+    if keras.backend.backend() == "tensorflow":
+        return _shared_tensors(devices, functools.partial(EvaluationSteps, *settings))
+    # Keras on JAX lays out all batches as it does the first, and only the first may not fit.
+    return FilmDataset(EvaluationSteps(*settings, smaller_first=True))
 
 
-def _as_tensors(positions: tf.data.Dataset, load, size: int) -> tf.data.Dataset:
-    def tensors(epoch, batch):
-        films, masks = tf.numpy_function(load, [epoch, batch], [tf.float32, tf.float32])
+class FilmDataset(keras.utils.PyDataset):
+    """Steps loaded by threads a little ahead of their use.
+
+    Keras's own `workers` would begin anew with every epoch, at the first epoch's order.
+
+    Args:
+        steps: pairs of films and masks.
+
+    Example:
+        >>> dataset = FilmDataset([("films", "masks")])
+        >>> len(dataset), dataset[0]
+        (1, ('films', 'masks'))
+    """
+
+    def __init__(self, steps: Sequence):
+        super().__init__()
+        self._steps = steps
+        self._pool = ThreadPoolExecutor(THREADS)
+        self._loading: dict[int, Future] = {}
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int):
+        for later in range(index, min(index + AHEAD, len(self))):
+            if later not in self._loading:
+                self._loading[later] = self._pool.submit(self._steps.__getitem__, later)
+        return self._loading.pop(index).result()
+
+
+def _shared_tensors(devices: Devices, steps: Callable[..., Sequence]):
+    """The steps as a `tf.data.Dataset`, each host's its own parts."""
+    if devices.strategy is None:
+        return _tensors(steps())
+
+    def own_parts(host):
+        parts = host.num_replicas_in_sync
+        own = np.split(np.arange(parts), host.num_input_pipelines)[host.input_pipeline_id]
+        return _tensors(steps(parts=parts, own=tuple(own)))
+
+    return devices.strategy.distribute_datasets_from_function(own_parts)
+
+
+def _tensors(steps: Sequence):
+    import tensorflow as tf
+
+    size = steps.arrays.films.shape[1]
+
+    def load(item):
+        return steps[int(item)]
+
+    def tensors(item):
+        films, masks = tf.numpy_function(load, [item], [tf.float32, tf.float32])
         shape = (None, size, size, 1)
         return tf.ensure_shape(films, shape), tf.ensure_shape(masks, shape)
 
-    return positions.map(tensors, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    items = tf.data.Dataset.range(len(steps))
+    return items.map(tensors, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)

@@ -170,12 +170,12 @@ class KeepEpochs(keras.callbacks.Callback):
     """Writes the checkpoint and the results of every epoch.
 
     Args:
-        folder: of the training.
+        folder: of the training; None on a host that does not write.
         progress: how far the training has come; every epoch is added to it.
         identity: what the training is of.
     """
 
-    def __init__(self, folder: Path, progress: Progress, identity: dict):
+    def __init__(self, folder: Path | None, progress: Progress, identity: dict):
         super().__init__()
         self.folder = folder
         self.progress = progress
@@ -192,5 +192,6 @@ class KeepEpochs(keras.callbacks.Callback):
         scores = {key: float(logs[key]) for key in sorted(logs)}
         self.progress.history.append({"epoch": epoch, **scores})
         self.progress.stopped = bool(self.model.stop_training)
-        write_checkpoint(self.folder / CHECKPOINT, self.model, self.progress, self.identity)
-        write_results(self.model, self.progress, self.folder)
+        if self.folder:
+            write_checkpoint(self.folder / CHECKPOINT, self.model, self.progress, self.identity)
+            write_results(self.model, self.progress, self.folder)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import keras
 
-PACKAGES = ("pneumo_keras", "keras", "tensorflow", "numpy", "opencv-python-headless", "pillow")
+PACKAGES = ("pneumo_keras", "keras", "numpy", "opencv-python-headless", "pillow")
 
 
 def environment() -> dict:
@@ -23,8 +24,17 @@ def environment() -> dict:
         "system": f"{platform.system()} {platform.machine()}",
         "backend": keras.backend.backend(),
         "device": _device(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": _versions(*PACKAGES, keras.backend.backend()),
     }
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    """Versions by package, without those that were not installed as packages."""
+    versions = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions
 
 
 def make_deterministic() -> None:
@@ -39,13 +49,25 @@ def make_deterministic() -> None:
 
 
 def _device() -> str:
-    import tensorflow as tf
-
-    names = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
+    names = _gpus()
     return ", ".join(names) if names else f"CPU, {_cores()} cores"
+
+
+def _gpus() -> list[str]:
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        details = tf.config.experimental.get_device_details
+        gpus = tf.config.list_physical_devices("GPU")
+        return [details(gpu).get("device_name", "GPU") for gpu in gpus]
+    if backend == "jax":
+        import jax
+
+        return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+    import torch
+
+    return [torch.cuda.get_device_name(gpu) for gpu in range(torch.cuda.device_count())]
 
 
 def _cores() -> int:

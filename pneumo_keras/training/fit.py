@@ -30,11 +30,13 @@ from pneumo_keras.training.checkpoint import (
     read_checkpoint,
     write_results,
 )
+from pneumo_keras.training.devices import Devices, choose_devices
 from pneumo_keras.training.environment import environment, make_deterministic, peak_memory_gb
 from pneumo_keras.training.losses import LOSSES
 from pneumo_keras.training.metrics import training_metrics
 from pneumo_keras.training.networks import NETWORKS, Network, build_network
 from pneumo_keras.training.outcome import choose_threshold, is_collapsed
+from pneumo_keras.training.precision import computing_in
 from pneumo_keras.training.recipes import Recipe
 
 # Share of the steps in which a cosine schedule climbs to its learning rate.
@@ -88,7 +90,11 @@ def train(
         "recipe": recipe.as_json(),
         "fingerprint": fingerprint(arrays, split),
     }
-    folders.take_back(folder)
+    devices = choose_devices(recipe.devices)
+    films = {part: len(arrays.rows(split, part)) for part in ("train", "validation", "test")}
+    devices.check_films(min(recipe.batch_size, films["train"]), films["validation"])
+    if devices.chief:
+        folders.take_back(folder)
     partial = folders.partial_folder(folder)
     unfinished = (partial / CHECKPOINT).exists()
     finished = folders.finished_run(folder, identity)
@@ -100,20 +106,26 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     if recipe.deterministic:
         make_deterministic()
-    built = build_network(network, recipe)
+    with computing_in(recipe.precision), devices.building():
+        built = build_network(network, recipe)
     identity["weights"] = built.weights
+    goes_on = resume and unfinished
+    checkpoint = read_checkpoint(partial / CHECKPOINT, identity) if goes_on else None
+    if not devices.chief:
+        _fit(built, recipe, arrays, split, None, identity, checkpoint, devices)
+        devices.wait()
+        return load_run(folder)
+
     print(
         f"{NETWORKS[network]}: {built.model.count_params():,} parameters, {built.weights} weights"
     )
-    if resume and unfinished:
-        checkpoint = read_checkpoint(partial / CHECKPOINT, identity)
+    if checkpoint:
         remove_partial(partial)
         print(f"{NETWORKS[network]}: goes on after epoch {len(checkpoint.progress.history)}")
     else:
-        checkpoint = None
         folders.make_empty(partial)
     with folders.telling_full_disk(partial):
-        progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint)
+        progress = _fit(built, recipe, arrays, split, partial, identity, checkpoint, devices)
 
     best = load_model(partial / "best.keras")
     validation = arrays.rows(split, "validation")
@@ -123,7 +135,7 @@ def train(
     run = {
         **identity,
         "parameters": built.model.count_params(),
-        "films": {part: len(arrays.rows(split, part)) for part in ("train", "validation", "test")},
+        "films": films,
         "epochs_run": len(progress.history),
         "best_epoch": progress.best + 1,
         "best_validation_dice": float(np.nan_to_num(progress.history[progress.best]["val_dice"])),
@@ -136,6 +148,7 @@ def train(
     }
     write_json(partial / "run.json", run)
     folders.publish(partial, folder)
+    devices.wait()
     return run
 
 
@@ -144,11 +157,12 @@ def _fit(
     recipe: Recipe,
     arrays: Arrays,
     split: pd.Series,
-    folder: Path,
+    folder: Path | None,
     identity: dict,
     checkpoint: Checkpoint | None,
+    devices: Devices,
 ) -> Progress:
-    """Runs the epochs that are left, frozen ones first."""
+    """Runs the epochs that are left, frozen ones first; without a folder nothing is written."""
     network, model = identity["network"], built.model
     rows = arrays.rows(split, "train")
     steps = len(rows) // min(recipe.batch_size, len(rows))
@@ -161,16 +175,18 @@ def _fit(
         _compile(model, recipe, recipe.of(network, "loss"), rate, (last - first) * steps)
 
     if checkpoint:
-        checkpoint.restore_model(model)
-        prepare(*((0, frozen) if len(progress.history) <= frozen else (frozen, recipe.epochs)))
-        checkpoint.restore_optimizer(model)
-        write_results(model, progress, folder)
-    callbacks = [
-        StopOnNaN(NETWORKS[network], progress),
-        KeepEpochs(folder, progress, identity),
-        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-        EpochLine(recipe.epochs),
-    ]
+        with devices.building():
+            checkpoint.restore_model(model)
+            prepare(*((0, frozen) if len(progress.history) <= frozen else (frozen, recipe.epochs)))
+            checkpoint.restore_optimizer(model)
+        if folder:
+            write_results(model, progress, folder)
+    callbacks = [StopOnNaN(NETWORKS[network], progress), KeepEpochs(folder, progress, identity)]
+    if folder:
+        callbacks.append(EpochLine(recipe.epochs))
+        if keras.backend.backend() == "tensorflow":  # Keras's callback writes through TensorFlow
+            logs = str(folder / "tensorboard")
+            callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
     if recipe.patience is not None:
         callbacks.insert(0, EarlyStopping(recipe.patience, frozen, progress))
     for first, last in ((0, frozen), (frozen, recipe.epochs)):
@@ -178,22 +194,32 @@ def _fit(
         if progress.stopped or not first <= done < last:
             continue
         if done == first:
-            prepare(first, last)
-        model.fit(
-            training_batches(
-                arrays, rows, recipe.batch_size, last, recipe.seed, recipe.augment, first=done
-            ),
-            epochs=last,
-            initial_epoch=done,
-            steps_per_epoch=steps,
-            validation_data=evaluation_batches(
-                arrays, arrays.rows(split, "validation"), recipe.batch_size
-            ),
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-        )
-    save_model(model, folder / "last.keras")
+            with devices.building():
+                prepare(first, last)
+        with devices.fitting():
+            model.fit(
+                training_batches(
+                    arrays,
+                    rows,
+                    recipe.batch_size,
+                    last,
+                    recipe.seed,
+                    recipe.augment,
+                    first=done,
+                    devices=devices,
+                ),
+                epochs=last,
+                initial_epoch=done,
+                steps_per_epoch=steps,
+                validation_data=evaluation_batches(
+                    arrays, arrays.rows(split, "validation"), recipe.batch_size, devices
+                ),
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+            )
+    if folder:
+        save_model(model, folder / "last.keras")
     return progress
 
 
@@ -224,6 +250,8 @@ def _compile(model: keras.Model, recipe: Recipe, loss: str, rate: float, steps: 
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     else:
         optimizer = keras.optimizers.Adam(rate, clipnorm=recipe.clip_norm)
+    if recipe.precision == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     model.compile(optimizer, LOSSES[loss](), metrics=training_metrics(loss))
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from pneumo_keras.errors import StudyError
 from pneumo_keras.models.backbones import BACKBONES
+from pneumo_keras.training.devices import CHOICES as DEVICES
 from pneumo_keras.training.losses import LOSSES
+from pneumo_keras.training.precision import PRECISIONS
 
 # Five poolings halve the side; the output strides of DeepLabV3 divide it as well.
 SIZE_MULTIPLE = 32
@@ -30,6 +32,8 @@ CHOICES = {
     "schedule": ("constant", "cosine"),
     "threshold": ("0.5", "validation"),
     "design": DESIGNS,
+    "precision": PRECISIONS,
+    "devices": DEVICES,
 }
 POSITIVE = (
     "phantoms",
@@ -87,6 +91,8 @@ class Recipe:
             phantoms stay those of this seed.
         design: `single`; `2x2`, both networks under two losses; `rates`, other learning rates;
             `weights`, pretrained against random initial weights (see `variants`).
+        precision: that the layers compute in; weights, output and losses are float32 always.
+        devices: `one`, or `all` to share each batch between all GPUs.
         deterministic: the same bits in every run on the same machine, if more slowly.
     """
 
@@ -125,6 +131,8 @@ class Recipe:
     seed: int = 1
     seeds: int = 1
     design: str = "single"
+    precision: str = "float32"
+    devices: str = "one"
     deterministic: bool = False
 
     def __post_init__(self):
