@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from pneumo_keras.dataset.files import written_whole
 from pneumo_keras.errors import StudyError
+from pneumo_keras.report.certainty import readable
 from pneumo_keras.study import Study, open_study
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -180,7 +181,7 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
 
 def _say_where(study: Study) -> None:
     """Ends a run: where its results are, and Table 2."""
-    table = pd.read_csv(study.figures / "table_2.csv").convert_dtypes()
+    table = readable(pd.read_csv(study.figures / "table_2.csv").convert_dtypes())
     print(
         f"\nTables and Figures are in {study.figures}, the executed notebooks in "
         f"{study.out / 'data' / 'notebooks'}.\n"
