@@ -84,4 +84,4 @@ def test_values_that_differ_between_machines_are_not_compared(notebook):
     ]
     assert strict
     for cell in strict:
-        assert "train(" not in cell.source and "result_table" not in cell.source
+        assert "train(" not in cell.source and "certainty_table(" not in cell.source

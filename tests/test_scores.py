@@ -27,10 +27,10 @@ from pneumo_keras.evaluation.scores import (
     summary,
 )
 from pneumo_keras.evaluation.testing import (
+    array_spacing,
     choose_examples,
     write_marked,
     write_predictions,
-    write_scores,
 )
 
 pairs = st.integers(1, 6).flatmap(
@@ -212,22 +212,16 @@ def test_no_threshold_on_the_mean_mask_beats_the_baseline_on_the_training_films(
 # === What is written of them ===
 
 
-def test_written_scores_are_counts_and_scores_of_each_film(tmp_path):
+def test_spacing_of_the_arrays_is_that_of_the_film_times_how_much_it_shrank():
     films = pd.DataFrame(
         {
-            "name": ["a", "b"],
-            "patient": ["1", "2"],
-            "group": "virus",
-            "film": "x",
-        },
-        index=[7, 3],
+            **{"height": [1000, 500], "width": [800, 500]},
+            **{"spacing_row_mm": [0.1, 0.2], "spacing_column_mm": [0.1, 0.3]},
+        }
     )
-    written = write_scores(counts((1, 1, 0, 2), (0, 0, 0, 4)), films, tmp_path / "s" / "scores.csv")
-    read = pd.read_csv(tmp_path / "s" / "scores.csv", dtype={"patient": str})
-    pd.testing.assert_frame_equal(read, written)
-    columns = " ".join(read.columns)
-    assert columns.startswith("name patient group tp fp fn tn accuracy iou dice sensitivity")
-    assert read["name"].tolist() == ["a", "b"] and read["iou"].isna().tolist() == [False, True]
+    assert array_spacing(films, 100) == pytest.approx(np.array([[1.0, 0.8], [1.0, 1.5]]))
+    assert array_spacing(films, 100, True) == pytest.approx(np.array([[1.0, 1.0], [1.0, 1.5]]))
+    assert array_spacing(films.assign(spacing_row_mm=[0.1, np.nan]), 100) is None
 
 
 def test_examples_are_best_median_and_worst_of_all_networks_together():

@@ -109,7 +109,8 @@ def test_what_cannot_be_asked_for(changes, words):
 def test_options_of_the_command_line_set_the_recipe():
     options = Namespace(settings=["epochs=3"], seeds="3", design="2x2")
     assert (
-        choose_recipe("quick", parse_settings(options)).label == "quick (epochs=3, seeds=3, design=2x2)"
+        choose_recipe("quick", parse_settings(options)).label
+        == "quick (epochs=3, seeds=3, design=2x2)"
     )
     assert parse_settings(Namespace(settings=[], seeds=None, design=None)) == {}
     with pytest.raises(StudyError, match="--seeds 3 and --set seeds=2: give one"):

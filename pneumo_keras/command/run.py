@@ -181,7 +181,9 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
 
 def _say_where(study: Study) -> None:
     """Ends a run: where its results are, and Table 2."""
-    table = readable(pd.read_csv(study.figures / "table_2.csv").convert_dtypes())
+    table = pd.read_csv(study.figures / "table_2.csv")
+    whole = [column for column in table if column.startswith(("Films", "Patients"))]
+    table = readable(table.astype(dict.fromkeys(whole, "Int64")))
     print(
         f"\nTables and Figures are in {study.figures}, the executed notebooks in "
         f"{study.out / 'data' / 'notebooks'}.\n"

@@ -12,7 +12,7 @@ from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.evaluation.predict import load_segmenter
 from pneumo_keras.evaluation.scores import score_films
 from pneumo_keras.evaluation.statistics import seed_table, sweep_table, two_way_table
-from pneumo_keras.evaluation.testing import predict_films
+from pneumo_keras.evaluation.testing import array_spacing, predict_films
 from pneumo_keras.study import Study
 from pneumo_keras.training.fit import load_run
 from pneumo_keras.training.networks import NETWORKS
@@ -40,11 +40,12 @@ def score_variants(study: Study, arrays: Arrays, rows: np.ndarray) -> dict[Varia
     """
     truth, films = np.asarray(arrays.masks[rows]), arrays.index.iloc[rows]
     trained = [variant for network in NETWORKS for variant in variants(network, study.recipe)]
+    spacing = array_spacing(films, study.recipe.size, study.recipe.letterbox)
     scores = {}
     for variant in trained if len(trained) > len(NETWORKS) else ():
         segmenter = load_segmenter(study.model(variant.key))
         probabilities = predict_films(segmenter, arrays, rows)
-        scores[variant] = score_films(probabilities, truth, segmenter.threshold, films)
+        scores[variant] = score_films(probabilities, truth, segmenter.threshold, films, spacing)
     return scores
 
 

@@ -9,12 +9,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from pneumo_keras.dataset.arrays import Arrays
-from pneumo_keras.dataset.files import write_csv
 from pneumo_keras.dataset.films import read_film, write_png
 from pneumo_keras.dataset.framing import at_size
 from pneumo_keras.evaluation.overlay import overlay
 from pneumo_keras.evaluation.predict import Segmenter
-from pneumo_keras.evaluation.scores import film_scores
 
 BATCH = 8
 
@@ -32,6 +30,35 @@ def predict_films(segmenter: Segmenter, arrays: Arrays, rows: np.ndarray) -> np.
     """
     films = np.asarray(arrays.films[rows], np.float32)[..., None]
     return segmenter.model.predict(films, batch_size=BATCH, verbose=0)[..., 0]
+
+
+def array_spacing(films: pd.DataFrame, size: int, letterbox: bool = False) -> np.ndarray | None:
+    """Height and width of an array's pixel in millimetres, where all films say theirs.
+
+    Args:
+        films: one row a film: height and width in pixels, spacing_row_mm and spacing_column_mm,
+            NaN where the file does not say.
+        size: side of the arrays, pixels.
+        letterbox: whether films were padded to a square, else stretched.
+
+    Returns:
+        (films, 2) mm; None if any is unknown, and distances are to be in pixels.
+
+    Example:
+        >>> film = {"height": [200], "width": [100]}
+        >>> film |= {"spacing_row_mm": [0.5], "spacing_column_mm": [0.5]}
+        >>> array_spacing(pd.DataFrame(film), 50).tolist()
+        [[2.0, 1.0]]
+        >>> array_spacing(pd.DataFrame(film), 50, letterbox=True).tolist()
+        [[2.0, 2.0]]
+    """
+    native = films[["spacing_row_mm", "spacing_column_mm"]].to_numpy(float)
+    if np.isnan(native).any():
+        return None
+    sides = films[["height", "width"]].to_numpy(float)
+    if letterbox:
+        sides = sides.max(axis=1, keepdims=True)
+    return native * sides / size
 
 
 def write_predictions(
@@ -73,28 +100,11 @@ def write_marked(film: np.ndarray, mask: np.ndarray, name: str, folder: Path) ->
     write_png(folder / f"{name}_overlay.png", overlay(film, mask))
 
 
-def write_scores(counts: pd.DataFrame, films: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Writes the raw counts and scores of each film as CSV: what every reported number comes from.
-
-    Args:
-        counts: tp, fp, fn, tn, one row a film.
-        films: the same films, with `name`, `patient` and `group`.
-        path: where to.
-
-    Returns:
-        What was written.
-    """
-    who = films[["name", "patient", "group"]].reset_index(drop=True)
-    scores = pd.concat([who, film_scores(counts)], axis=1)
-    write_csv(path, scores)
-    return scores
-
-
 def choose_examples(scores: dict[str, pd.DataFrame]) -> dict[str, int]:
     """Films to show: the best, the median and the worst by the mean Dice of all networks.
 
     Args:
-        scores: as `write_scores` returns them, the same films in the same order for each network.
+        scores: tables of scores by network, the same films in the same order for each network.
 
     Returns:
         Row numbers keyed `best`, `typical` and `worst`; films without the target do not stand

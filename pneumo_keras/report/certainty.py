@@ -72,7 +72,7 @@ def certainty_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     whole = [column for pooled in (True, False) for column in _counts(pooled)]
     rest = [column for column in table if column not in whole]
-    return table[rest + whole].astype({column: "Int64" for column in whole}).round(4)
+    return table[rest + whole].astype({column: "Int64" for column in whole}).round(6)
 
 
 def _columns(heading: str, interval: Interval) -> dict[str, float]:

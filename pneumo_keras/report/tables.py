@@ -1,4 +1,4 @@
-"""Tables 1 and 2 of the paper, from what was run, as CSV, Markdown and LaTeX."""
+"""Table 1, the results that the paper prints, and the one way tables are written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from pneumo_keras.dataset.files import write_csv, write_whole
-from pneumo_keras.evaluation.scores import summary
 from pneumo_keras.report.markdown import markdown_table, plain
 from pneumo_keras.training.networks import NETWORKS
 from pneumo_keras.training.outcome import outcome
@@ -97,52 +96,6 @@ def _parameters(network: str, run: dict) -> dict[str, str]:
         "Threshold": f"{run['threshold']:g}",
         "Outcome": outcome(run),
     }
-
-
-def result_table(counts: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Table 2: accuracy and IoU on the test films, with trivial baselines and the paper's values.
-
-    Args:
-        counts: tp, fp, fn, tn of each test film, keyed by what predicted them, in the order of
-            the rows.
-
-    Returns:
-        One row a predictor and two for the paper; accuracy and IoU are pooled over all pixels
-        (equations 1 and 2), IoU and Dice per film are means over films with the target.
-
-    Example:
-        >>> one = pd.DataFrame({"tp": [1], "fp": [1], "fn": [2], "tn": [4]})
-        >>> table = result_table({"SegNet": one})
-        >>> table.loc[0, ["Test accuracy", "Test IoU"]].tolist()
-        [0.625, 0.25]
-    """
-    rows = []
-    for name, of_films in counts.items():
-        scores = summary(of_films)
-        rows.append(
-            {
-                "Architecture": name,
-                "Test accuracy": scores["accuracy"],
-                "Test IoU": scores["iou"],
-                "IoU per film": scores["film_iou"],
-                "Dice per film": scores["film_dice"],
-                "Films": scores["films"],
-                "With target": scores["films_with_target"],
-                "Missed": scores["missed"],
-                "Falsely marked": scores["falsely_marked"],
-            }
-        )
-    rows += [
-        {
-            "Architecture": f"{name}, {PAPER}",
-            "Test accuracy": value["accuracy"],
-            "Test IoU": value["iou"],
-        }
-        for name, value in PUBLISHED.items()
-    ]
-    table = pd.DataFrame(rows)
-    whole = ["Films", "With target", "Missed", "Falsely marked"]
-    return table.astype({column: "Int64" for column in whole}).round(3)
 
 
 def write_table(

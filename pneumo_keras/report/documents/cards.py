@@ -135,7 +135,7 @@ def limits(run: dict, phantoms: bool) -> list[str]:
         said.append(f"Channels cut to {recipe['width']:g} of the published network's.")
     said += [
         f"At {recipe['size']}×{recipe['size']} pixels, small and faint opacities may be lost.",
-        "Its probabilities are of pixels, and were not calibrated.",
+        "Its probabilities are of pixels and are given as the network makes them, not recalibrated.",
         f"One training, seed {recipe['seed']}: another seed gives another model.",
     ]
     return said
