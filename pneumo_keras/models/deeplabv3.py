@@ -92,10 +92,12 @@ def deeplab_v3(
         x = layers.Concatenate(name="decoder_concatenation")([x, low_level])
         x = _convolution(x, filters, 3, l2, "decoder_conv1")
         x = _convolution(x, filters, 3, l2, "decoder_conv2")
+    # Not the usual deviation of 0.01: Adam's first steps, while nearly all pixels are background,
+    # would turn every weight negative, and features after a ReLU then never reach above 0.5.
     x = layers.Conv2D(
         1,
         1,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        kernel_initializer="he_normal",
         kernel_regularizer=_l2(l2),
         name="head",
     )(x)
