@@ -23,6 +23,7 @@ from pneumo_keras.training.callbacks import EpochLine
 from pneumo_keras.training.losses import HybridLoss
 from pneumo_keras.training.metrics import FilmDice, training_metrics
 from pneumo_keras.training.networks import Network
+from pneumo_keras.training.optimizing import compile_model
 from pneumo_keras.training.outcome import choose_threshold, is_collapsed
 from pneumo_keras.training.recipes import choose_recipe
 
@@ -387,7 +388,7 @@ def test_thawing_goes_on_where_the_frozen_epochs_ended(small, tmp_path, monkeypa
 
 def test_both_optimizers_and_the_schedule_are_as_the_recipe_says():
     model = small_network("segnet", recipe()).model
-    fit._compile(
+    compile_model(
         model,
         recipe(optimizer="adamw", weight_decay=0.3, clip_norm=2.0),
         "binary_crossentropy",
@@ -396,9 +397,9 @@ def test_both_optimizers_and_the_schedule_are_as_the_recipe_says():
     )
     assert type(model.optimizer) is keras.optimizers.AdamW and model.optimizer.weight_decay == 0.3
     assert model.optimizer.clipnorm == 2.0
-    fit._compile(model, recipe(weight_decay=0.3), "binary_crossentropy", 0.01, 10)
+    compile_model(model, recipe(weight_decay=0.3), "binary_crossentropy", 0.01, 10)
     assert type(model.optimizer) is keras.optimizers.Adam and model.optimizer.weight_decay is None
-    fit._compile(model, recipe(schedule="cosine"), "binary_crossentropy", 0.01, 100)
+    compile_model(model, recipe(schedule="cosine"), "binary_crossentropy", 0.01, 100)
     rates = [float(model.optimizer._learning_rate(step)) for step in range(101)]
     assert rates[0] == 0 and rates[5] == pytest.approx(0.01) == max(rates)  # 5 % warm-up
     assert rates[5:] == sorted(rates[5:], reverse=True) and rates[100] == pytest.approx(0, abs=1e-8)
@@ -407,7 +408,9 @@ def test_both_optimizers_and_the_schedule_are_as_the_recipe_says():
 def test_decoupled_decay_leaves_biases_and_batch_norm_alone():
     """One step at rate 0.1 without a gradient shrinks kernels by 0.1 x 0.5, nothing else."""
     model = small_network("segnet", recipe()).model
-    fit._compile(model, recipe(optimizer="adamw", weight_decay=0.5), "binary_crossentropy", 0.1, 10)
+    compile_model(
+        model, recipe(optimizer="adamw", weight_decay=0.5), "binary_crossentropy", 0.1, 10
+    )
     for weight in model.trainable_variables:
         weight.assign(keras.ops.ones_like(weight))
     zeros = [keras.ops.zeros_like(weight) for weight in model.trainable_variables]

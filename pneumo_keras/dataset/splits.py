@@ -3,8 +3,7 @@
 The split is a CSV with one row a film, read where it is present and written where it is not, so
 that a study can be repeated, or run with somebody else's split. By default a patient's films
 stay together (`split_by="patient"`); the paper's random split (`"image"`) does not keep them so.
-With `"official"` the films are tested on that the source itself set aside.
-Films of the same content are one film to either, whatever they are called and whoever they are
+With `"official"` the films are tested on that the source itself set aside. Films of the same content are one film to either, whatever they are called and whoever they are
 said to be of: they stay together, and with them, by patient, the films of all of these patients.
 """
 
@@ -14,14 +13,13 @@ import warnings
 from pathlib import Path
 
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumo_keras.dataset.files import write_csv
+from pneumo_keras.dataset.folds import draw_off
 from pneumo_keras.dataset.units import split_units
 from pneumo_keras.errors import StudyError
 
 PARTS = ("train", "validation", "test")
-MOST_FOLDS = 20
 
 
 def split_films(
@@ -66,10 +64,10 @@ def split_films(
         part = _official_parts(films)
     else:
         part = pd.Series("train", index=films.index)
-        part[_draw(films, test_share, seed, split_by)] = "test"
+        part[draw_off(films, test_share, seed, split_by)] = "test"
     if "validation" not in set(part):
         rest = films[part == "train"]
-        part[_draw(rest, validation_share, seed, split_by)] = "validation"
+        part[draw_off(rest, validation_share, seed, split_by)] = "validation"
     split = pd.Series(part.to_numpy(), index=films["name"].to_numpy(), name="part")
     if split_by == "official":
         _warn_of_crossing(split, index)
@@ -208,38 +206,6 @@ def crossing_copies(split: pd.Series, index: pd.DataFrame) -> list[list[str]]:
     copies = index.assign(tested=tested).sort_values(["tested", "name"]).groupby("content")
     crossing = [films for _, films in copies if films["tested"].nunique() > 1]
     return [films["name"].tolist() for films in crossing]
-
-
-def _draw(films: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Index:
-    """The rows of one part: whole folds, as many as come to the share."""
-    if share == 0:
-        return films.index[:0]
-    folds, taken = _folds(share)
-    units = films["unit"].nunique()
-    if units < folds:
-        what = "films" if split_by == "image" else "patients"
-        copied = "content" in films and films["content"].duplicated().any()
-        copies = " (those of the same film count as one)" if copied else ""
-        raise StudyError(
-            f"{units} {what}{copies} are too few to split {share:.0%} off: annotate films of at least "
-            f"{folds} {what}, or set test_share and validation_share"
-        )
-    # A stratum with fewer units than folds cannot be spread over them: it joins the largest.
-    sizes = films.groupby("stratum")["unit"].nunique()
-    common = films["stratum"].map(sizes).ge(folds)
-    strata = films["stratum"].where(common, sizes.idxmax())
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    drawn = [fold for _, fold in splitter.split(films, strata, films["unit"])][:taken]
-    return films.index[sorted(position for fold in drawn for position in fold)]
-
-
-def _folds(share: float) -> tuple[int, int]:
-    """How many folds to make, and how many of them come to a share; at least one, never all."""
-    for folds in range(2, MOST_FOLDS + 1):
-        taken = min(max(round(share * folds), 1), folds - 1)
-        if abs(taken / folds - share) < 0.005:
-            break
-    return folds, taken
 
 
 def _refuse_parts_without_target(path: Path, split: pd.Series, index: pd.DataFrame) -> None:

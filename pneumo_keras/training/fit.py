@@ -32,15 +32,11 @@ from pneumo_keras.training.checkpoint import (
 )
 from pneumo_keras.training.devices import Devices, choose_devices
 from pneumo_keras.training.environment import environment, make_deterministic, peak_memory_gb
-from pneumo_keras.training.losses import LOSSES
-from pneumo_keras.training.metrics import training_metrics
 from pneumo_keras.training.networks import NETWORKS, Network, build_network
+from pneumo_keras.training.optimizing import compile_model, freeze
 from pneumo_keras.training.outcome import choose_threshold, is_collapsed
 from pneumo_keras.training.precision import computing_in
 from pneumo_keras.training.recipes import Recipe
-
-# Share of the steps in which a cosine schedule climbs to its learning rate.
-WARM_UP = 0.05
 
 
 def train(
@@ -170,9 +166,9 @@ def _fit(
     progress = checkpoint.progress if checkpoint else Progress()
 
     def prepare(first: int, last: int) -> None:
-        _freeze(built, recipe, standing_still=first < frozen)
+        freeze(built, recipe, standing_still=first < frozen)
         rate = recipe.frozen_learning_rate if first < frozen else recipe.learning_rate
-        _compile(model, recipe, recipe.of(network, "loss"), rate, (last - first) * steps)
+        compile_model(model, recipe, recipe.of(network, "loss"), rate, (last - first) * steps)
 
     if checkpoint:
         with devices.building():
@@ -221,38 +217,6 @@ def _fit(
     if folder:
         save_model(model, folder / "last.keras")
     return progress
-
-
-def _freeze(built: Network, recipe: Recipe, standing_still: bool) -> None:
-    """Lets pretrained layers learn or not.
-
-    Where a recipe freezes at all, the BatchNorm that came pretrained stays in inference mode
-    afterwards too: statistics of small batches would undo what it brought along.
-    """
-    for layer in built.pretrained:
-        layer.trainable = not standing_still
-        if recipe.frozen_epochs:
-            for inner in getattr(layer, "layers", []):
-                if isinstance(inner, keras.layers.BatchNormalization):
-                    inner.trainable = False
-
-
-def _compile(model: keras.Model, recipe: Recipe, loss: str, rate: float, steps: int) -> None:
-    if recipe.schedule == "cosine":
-        warm_up = max(1, int(WARM_UP * steps))
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
-        )
-    if recipe.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(
-            rate, weight_decay=recipe.weight_decay, clipnorm=recipe.clip_norm
-        )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    else:
-        optimizer = keras.optimizers.Adam(rate, clipnorm=recipe.clip_norm)
-    if recipe.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    model.compile(optimizer, LOSSES[loss](), metrics=training_metrics(loss))
 
 
 def load_history(folder: Path) -> pd.DataFrame:
