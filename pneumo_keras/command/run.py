@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -164,7 +165,8 @@ def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
         on_cell_executed=ended,
     )
     try:
-        client.execute()
+        # What a kernel logs is no news to the user; what goes wrong in a cell comes as its error.
+        client.execute(stderr=subprocess.DEVNULL)
     except CellExecutionError as error:
         bar.close()
         if error.ename == "StudyError":

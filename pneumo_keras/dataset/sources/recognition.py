@@ -133,13 +133,13 @@ def recognise(tree: Tree) -> Source:
 
 
 def _nothing_recognised(tree: Tree) -> str:
-    known = "; ".join(f"{source.name}: {source.layout}" for source in SOURCES.values())
     kermany = kermany_films(tree)
-    what = f"{len(kermany)} films of the Kermany set" if kermany else f"{len(tree.films)} films"
+    films = len(kermany) or len(tree.films)
+    what = f"{films} film{'' if films == 1 else 's'}{' of the Kermany set' if kermany else ''}"
     return (
         f"{tree.root} holds {what}, but no annotation and none of the known layouts: annotate its "
         "films with: python -m pneumo_keras annotate DIR, or name the layout with --source NAME "
-        f"({known})"
+        f"({', '.join(SOURCES)}; see data/SOURCES.md)"
     )
 
 
