@@ -42,6 +42,7 @@ def small_network(network, recipe):
     from keras import layers
 
     from pneumo_keras.models import layers as own
+    from pneumo_keras.models.atrous import AtrousConv2D
     from pneumo_keras.training.networks import Network
 
     film = keras.Input((SIZE, SIZE, None))
@@ -49,7 +50,7 @@ def small_network(network, recipe):
     x = layers.Conv2D(4, 3, padding="same", use_bias=False)(x)
     x = layers.ReLU()(own.BatchNormalization(momentum=0.9)(x))
     x, indices = own.MaxPoolingWithIndices2D()(x)
-    x = own.AtrousConv2D(4, 3, padding="same", dilation_rate=2, activation="relu")(x)
+    x = AtrousConv2D(4, 3, padding="same", dilation_rate=2, activation="relu")(x)
     x = own.MaxUnpooling2D()(x, indices)
     x = layers.Conv2D(1, 3, padding="same")(x)
     model = keras.Model(film, layers.Activation("sigmoid", dtype="float32")(x))

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from pneumo_keras.models.layers import (
-    AtrousConv2D,
     BatchNormalization,
     FilmScaling,
     MaxPoolingWithIndices2D,
@@ -267,24 +266,3 @@ def test_batch_norm_of_a_single_pixel_is_its_shift():
     theirs(pixel, training=True)
     for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-5)
-
-
-@pytest.mark.parametrize("rate", [1, 3, 5, 6, 9])
-def test_leaving_out_dead_taps_changes_nothing(rate):
-    """On 6x4 features: output and gradients are Keras's at any rate, the dead taps' are zero."""
-    features = tf.constant(np.random.default_rng(0).standard_normal((2, 6, 4, 3)), tf.float32)
-    settings = {"padding": "same", "dilation_rate": rate, "activation": "relu"}
-    ours, keras_s = AtrousConv2D(5, 3, **settings), keras.layers.Conv2D(5, 3, **settings)
-    results = []
-    for layer in (ours, keras_s):
-        layer.build(features.shape)
-        layer.set_weights(ours.get_weights())
-        with tf.GradientTape() as tape:
-            tape.watch(features)
-            output = layer(features)
-            loss = tf.reduce_sum(output**2)
-        results.append([output, *tape.gradient(loss, [features, layer.kernel.value])])
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-    corner = np.abs(results[0][2][0, 0]).max()
-    assert (corner == 0) == (rate >= 4)

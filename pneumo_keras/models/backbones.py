@@ -15,7 +15,8 @@ from http.client import HTTPException
 import keras
 from keras import layers
 
-from pneumo_keras.models.layers import AtrousConv2D, BatchNormalization
+from pneumo_keras.models.atrous import AtrousConv2D
+from pneumo_keras.models.layers import BatchNormalization
 
 BATCH_NORM_MOMENTUM = 0.9
 # Rates of the three units of the last block, times its base rate (Chen et al., section 3.2).

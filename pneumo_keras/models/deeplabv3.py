@@ -8,8 +8,9 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from pneumo_keras.models.atrous import AtrousConv2D
 from pneumo_keras.models.backbones import BACKBONES, BATCH_NORM_MOMENTUM, atrous_backbone
-from pneumo_keras.models.layers import AtrousConv2D, BatchNormalization, FilmScaling, film_input
+from pneumo_keras.models.layers import BatchNormalization, FilmScaling, film_input
 
 PYRAMID_FILTERS = 256
 # DeepLabV3+ only: few channels of the shallow features, so that they do not drown the deep ones.

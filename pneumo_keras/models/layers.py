@@ -116,28 +116,6 @@ class MaxUnpooling2D(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class AtrousConv2D(keras.layers.Conv2D):
-    """A 3x3 convolution that leaves out the taps which no feature of the map ever meets.
-
-    Where the rate is not below the side of the features, only the centre tap meets any: the
-    result is that of a 1x1 convolution, at a ninth of the work. Weights and results are those of
-    `keras.layers.Conv2D`, whose taps beyond the border multiply padding.
-
-    Example:
-        >>> layer = AtrousConv2D(1, 3, padding="same", dilation_rate=4, kernel_initializer="ones")
-        >>> float(keras.ops.sum(layer(keras.ops.ones((1, 4, 4, 1)))))
-        16.0
-    """
-
-    def call(self, features):
-        if min(self.dilation_rate) < max(features.shape[1:3]):
-            return super().call(features)
-        outputs = ops.conv(features, self.kernel[1:2, 1:2], padding="same")
-        outputs = outputs + self.bias if self.use_bias else outputs
-        return self.activation(outputs)
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's own BatchNormalization, trained in one pass over the features on TensorFlow.
 
