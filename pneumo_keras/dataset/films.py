@@ -77,7 +77,7 @@ def decode_film(content: bytes, name: str) -> np.ndarray:
         film = decode_dicom(content, name, MOST_PIXELS)
     else:
         image = decode_picture(content, name)
-        film = _eight_bits(image, name) if is_deep(image) else np.array(image.convert("L"))
+        film = _eight_bits(image, name) if is_deep(image) else np.array(_grey(image))
     if min(film.shape) < 2:
         height, width = film.shape
         raise StudyError(f"{name} is {width}×{height} pixels, no film: replace it or leave it out")
@@ -107,7 +107,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     image = decode_picture(_content(path), str(path))
     if image.mode in ("RGB", "RGBA") and _coloured(image):
         raise StudyError(f"{path} is in colour, no mask: save it as grey PNG with 0 and 255")
-    values = np.asarray(image if is_deep(image) else image.convert("L"))
+    values = np.asarray(image if is_deep(image) else _grey(image))
     inside = values != 0
     if inside.any() and (values[inside] != values.max()).any():
         raise StudyError(
@@ -240,6 +240,10 @@ def _eight_bits(image: Image.Image, name: str) -> np.ndarray:
         raise StudyError(f"{name} has more than 16 bits a pixel: save it with 8 or 16")
     deep = deep.astype(np.uint16)
     return (deep // 257 + (deep % 257 > 128)).astype(np.uint8)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    return image if image.mode == "L" else image.convert("L")  # which would copy a grey one
 
 
 def _coloured(image: Image.Image) -> bool:

@@ -69,10 +69,10 @@ def decode_picture(content: bytes, name: str) -> Image.Image:
         try:
             image.load()
             image.info.pop("transparency", None)  # of a palette: dropped, without Pillow's warning
-            turned = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
         except Exception as error:  # noqa: BLE001 (damage makes Pillow raise almost anything)
             raise unreadable(name, error) from None
-    return Image.fromarray(65535 - np.asarray(turned)) if deep_inverted else turned
+    return Image.fromarray(65535 - np.asarray(image)) if deep_inverted else image
 
 
 def displayed_size(image: Image.Image, name: str) -> tuple[int, int]:
