@@ -6,7 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from pneumo_keras.command import agreement, annotate, audit, check, fetch, predict, run, train
+from pneumo_keras.command import (
+    agreement,
+    annotate,
+    audit,
+    bench,
+    check,
+    fetch,
+    predict,
+    run,
+    train,
+)
 from pneumo_keras.dataset.releases import RELEASES
 from pneumo_keras.dataset.sources import AUTO, SOURCES
 from pneumo_keras.errors import StudyError
@@ -53,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_run, _add_train, _add_predict, _add_annotate, _add_check, _add_fetch):
         add(commands)
-    for add in (_add_agreement, _add_audit):
+    for add in (_add_agreement, _add_audit, _add_bench):
         add(commands)
     return parser
 
@@ -171,6 +181,18 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         help="another row of the same table, from the same test set",
     )
     command.set_defaults(command=audit.audit)
+
+
+def _add_bench(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("bench", help="measure how fast the study is here (10 minutes)")
+    command.add_argument(
+        "--out",
+        default=CLONE / "figures",
+        type=Path,
+        metavar="DIR",
+        help="where to write the table (default: figures in this clone)",
+    )
+    command.set_defaults(command=bench.bench)
 
 
 def _add_study(command: argparse.ArgumentParser) -> None:

@@ -1,0 +1,142 @@
+"""What the benchmark counts and divides, and that its contenders do what they say. No speeds."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from benchmarks import films, machine, networks, usual
+from benchmarks.operations import forward_operations, step_operations
+from benchmarks.table import Row, readable, table
+from benchmarks.turns import Contender, Measured, Work, take_turns
+
+from pneumo_keras.models.deeplabv3 import deeplab_v3
+
+
+def test_vgg16_takes_the_operations_it_is_known_for():
+    """15,346,630,656 multiplications and as many additions in its convolutions at 224x224."""
+    vgg16 = keras.applications.VGG16(include_top=False, weights=None, input_shape=(224, 224, 3))
+    assert forward_operations(vgg16) == 2 * 15_346_630_656
+
+
+def test_a_step_takes_three_times_the_way_through_less_the_gradient_by_the_film():
+    film = keras.Input((8, 8, 1))
+    model = keras.Model(film, keras.layers.Conv2D(3, 3)(keras.layers.Conv2D(2, 5)(film)))
+    first, second = 2 * 25 * 1 * 2 * 16, 2 * 9 * 2 * 3 * 4
+    assert forward_operations(model) == first + second
+    assert step_operations(model) == 2 * first + 3 * second
+
+
+def test_taps_that_are_left_out_are_not_counted():
+    """Of a rate of 18 on 16x16 features only the centre tap is done, of 2048 by 256 channels."""
+    counts = [forward_operations(deeplab_v3(256, atrous_rates=(6, 12, rate))) for rate in (15, 18)]
+    assert counts[0] - counts[1] == 2 * 8 * 2048 * 256 * 16 * 16
+
+
+def test_lines_hold_medians_and_spreads_of_ratios_within_a_round():
+    ours = Measured({"read": [1.0, 2.0, 4.0]}, {"read": 8}, {"read": 4e9}, 1.5)
+    other = Measured({"scan": [3.0, 1.0, 8.0]}, {"scan": 4}, {"scan": 8e9}, 2.0)
+    measured = {"ours": ours, "other": other}
+    row = Row("reading", "ours", "read", ("other", "scan"), 5.0, ("other", "scan"), 0.5)
+    line = table([row], measured).iloc[0]
+    assert line["films_per_second"] == 8 / 2 and line["gflop_per_second"] == 2
+    # A film of the other takes 3/4, 1/4 and 2 seconds, of ours 1/8, 1/4 and 1/2.
+    assert line[["times_as_fast", "lowest", "highest"]].tolist() == [4, 1, 6]
+    # Rates of 4, 2 and 1 GFLOP/s, where the limit was 8/3, 8 and 1.
+    assert line[["share", "share_lowest", "share_highest"]].tolist() == [1, 0.25, 1.5]
+    shown = readable(table([row], measured)).iloc[0]
+    assert shown["Times as fast"] == "4.00 [1.00, 6.00]"
+    assert shown["Target"] == "share 0.5: met; 5 times: missed"
+
+
+def test_what_is_not_installed_is_said_and_not_made_up():
+    measured = {
+        "ours": Measured({"read": [1.0]}, {"read": 8}),
+        "other": Measured(absent="No module named 'other'"),
+    }
+    rows = [
+        Row("reading", "ours", "read", ("other", "read"), 5.0),
+        Row("reading", "other", "read"),
+    ]
+    shown = readable(table(rows, measured))
+    assert shown["Times as fast"].tolist() == ["", ""] and shown["Target"].tolist() == ["", ""]
+    assert all("No module named 'other'" in cell for cell in shown["Beside"])
+
+
+def noting(path, name):
+    def note():
+        with open(path, "a") as file:
+            file.write(f"{name} {os.getpid()}\n")
+
+    return {"note": Work(note, 1)}
+
+
+def not_installed():
+    raise ImportError("No module named 'another'")
+
+
+def failing():
+    raise ValueError("out of film")
+
+
+def test_contenders_take_turns_in_processes_of_their_own(tmp_path):
+    path = tmp_path / "turns"
+    contenders = [
+        Contender("a", partial(noting, path, "a")),
+        Contender("absent", not_installed),
+        Contender("b", partial(noting, path, "b")),
+    ]
+    measured = take_turns(contenders, 3, "turns")
+    names, processes = zip(*(line.split() for line in path.read_text().splitlines()), strict=True)
+    assert sorted(names[:2]) == ["a", "b"] and "".join(names[2:]) == "ababab"
+    assert len({*processes, str(os.getpid())}) == 3
+    assert [len(measured[name].seconds["note"]) for name in "ab"] == [3, 3]
+    assert measured["a"].peak_memory_gb > 0
+    assert measured["absent"].absent == "No module named 'another'"
+
+
+def test_what_ends_a_contender_is_told():
+    with pytest.raises(RuntimeError, match="out of film"):
+        take_turns([Contender("failing", failing)], 1, "turns")
+
+
+def test_argmax_and_scatter_make_the_same_network():
+    """The reference has SegNet's own outputs, so that only the way there differs."""
+    keras.utils.set_random_seed(0)
+    film, _ = networks.films_and_masks(32)
+    ours = networks.paper_network("segnet", 32)
+    theirs = networks.with_argmax(ours)
+    theirs.set_weights(ours.get_weights())
+    assert not any("MaxPoolingWithIndices2D" in type(layer).__name__ for layer in theirs.layers)
+    np.testing.assert_allclose(
+        ours.predict_on_batch(film), theirs.predict_on_batch(film), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_the_machine_s_convolutions_count_the_way_through_and_both_gradients():
+    works = machine.machine(features=((8, 4),), side=16)
+    for work in works.values():
+        work.do()
+    assert works["matrix product"].operations == 2 * 16**3
+    assert works["convolutions"].operations == 8 * (2 * 9 * 4 * 4 * 8 * 8)
+    assert works["convolutions and their gradients"].operations == 3 * 8 * (2 * 9 * 16 * 64)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    films.draw(folder, 8)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contender", [films.ours, usual.labelme, usual.opencv, usual.libraries])
+def test_works_on_films_leave_nothing_behind(contender, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    works = contender(drawn)
+    for work in works.values():
+        work.do()
+        assert work.films == 8
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
