@@ -138,12 +138,13 @@ def losses():
 
 
 def main(folder, *choices):
-    if os.environ.get("KERAS_BACKEND") == "jax":
-        sys.meta_path.insert(0, NoTensorFlow())
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "jax":
+        sys.meta_path.insert(0, NoTensorFlow())  # torch asks for it by itself
         import jax
 
         assert jax.device_count() == 2
-    elif "TF_CONFIG" not in os.environ:
+    elif backend == "tensorflow" and "TF_CONFIG" not in os.environ:
         import tensorflow as tf
 
         cpu = tf.config.list_physical_devices("CPU")[0]

@@ -1,5 +1,6 @@
-"""JAX instead of TensorFlow, two devices instead of one, two hosts: the same training."""
+"""JAX or torch instead of TensorFlow, two devices instead of one, two hosts: the same training."""
 
+import importlib.util
 import json
 import os
 import socket
@@ -23,6 +24,8 @@ HERE = Path(__file__).parent
 # Quick to compile rather than quick to run.
 XLA_FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
 TF_CONFIG = "TF_CONFIG"
+TORCH = importlib.util.find_spec("torch") is not None  # not among the requirements: it is large
+without_torch = pytest.mark.skipif(not TORCH, reason="torch is not installed")
 
 
 def started(folder, *choices, **environment):
@@ -59,6 +62,8 @@ def folder(tmp_path_factory):
         "jax": started(folder / "jax", "one", "all", KERAS_BACKEND="jax", XLA_FLAGS=XLA_FLAGS),
         "tensorflow": started(folder / "tensorflow", "one", "all"),
     }
+    if TORCH:
+        processes["torch"] = started(folder / "torch", "one", KERAS_BACKEND="torch")
     processes["chief"], processes["worker"] = two_hosts(folder / "hosts")
     said = {}
     try:
@@ -72,7 +77,13 @@ def folder(tmp_path_factory):
     return folder
 
 
-TRAININGS = ("jax/one", "jax/all", "tensorflow/all", "hosts/all")
+TRAININGS = (
+    "jax/one",
+    "jax/all",
+    "tensorflow/all",
+    "hosts/all",
+    pytest.param("torch/one", marks=without_torch),
+)
 
 
 @pytest.mark.parametrize("training", TRAININGS)
@@ -94,12 +105,13 @@ def test_every_backend_and_number_of_devices_writes_the_same_history(folder, tra
     np.testing.assert_allclose(other[list(one)], one, rtol=1e-4, atol=1e-5)
 
 
-def test_losses_metrics_and_ssim_are_the_same_on_jax(folder):
-    jax, tensorflow = (
-        json.loads((folder / name / "losses.json").read_text()) for name in ("jax", "tensorflow")
+@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=without_torch)])
+def test_losses_metrics_and_ssim_are_the_same_on_every_backend(folder, backend):
+    other, tensorflow = (
+        json.loads((folder / name / "losses.json").read_text()) for name in (backend, "tensorflow")
     )
-    assert len(jax) == len(tensorflow) == 4 + 2 * (4 + 6)
-    assert jax == pytest.approx(tensorflow, abs=1e-5)
+    assert len(other) == len(tensorflow) == 4 + 2 * (4 + 6)
+    assert other == pytest.approx(tensorflow, abs=1e-5)
 
 
 def test_a_model_trained_on_jax_predicts_the_same_on_tensorflow(folder):
