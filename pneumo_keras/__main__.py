@@ -22,7 +22,8 @@ from pneumo_keras.dataset.sources import AUTO, SOURCES
 from pneumo_keras.errors import StudyError
 from pneumo_keras.training.devices import CHOICES as DEVICES
 from pneumo_keras.training.networks import NETWORKS
-from pneumo_keras.training.recipes import DESIGNS, RECIPES
+from pneumo_keras.training.recipes import RECIPES
+from pneumo_keras.training.settings import DESIGNS
 
 CLONE = Path(__file__).resolve().parent.parent
 

@@ -8,8 +8,8 @@ from matplotlib.colors import to_hex
 from pneumo_keras.evaluation.audit import TABLE_2, foreground_share
 from pneumo_keras.evaluation.scores import film_scores
 from pneumo_keras.evaluation.statistics import compare, mean_interval, pooled_interval
-from pneumo_keras.report.charts.audit import audit_figure
 from pneumo_keras.report.certainty import certainty_table, comparison_table, readable
+from pneumo_keras.report.charts.audit import audit_figure
 from pneumo_keras.report.charts.differences import differences_figure
 from pneumo_keras.report.style import NETWORK_COLOURS, save_figure
 from pneumo_keras.report.tables import write_table

@@ -8,47 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import typing
 from dataclasses import dataclass
 
 from pneumo_keras.errors import StudyError
-from pneumo_keras.models.backbones import BACKBONES
-from pneumo_keras.training.devices import CHOICES as DEVICES
-from pneumo_keras.training.losses import LOSSES
-from pneumo_keras.training.precision import PRECISIONS
-
-# Five poolings halve the side; the output strides of DeepLabV3 divide it as well.
-SIZE_MULTIPLE = 32
-DESIGNS = ("single", "2x2", "rates", "weights")
-CHOICES = {
-    "split_by": ("patient", "image", "official"),
-    "backbone": tuple(BACKBONES),
-    "output_stride": (8, 16),
-    "scaling": ("backbone", "unit"),
-    "segnet_loss": tuple(LOSSES),
-    "deeplabv3_loss": tuple(LOSSES),
-    "optimizer": ("adam", "adamw"),
-    "schedule": ("constant", "cosine"),
-    "threshold": ("0.5", "validation"),
-    "design": DESIGNS,
-    "precision": PRECISIONS,
-    "devices": DEVICES,
-}
-POSITIVE = (
-    "phantoms",
-    "size",
-    "test_share",
-    "validation_share",
-    "width",
-    "learning_rate",
-    "frozen_learning_rate",
-    "clip_norm",
-    "batch_size",
-    "epochs",
-    "seeds",
-)
-NOT_NEGATIVE = ("dropout", "weight_decay", "frozen_epochs", "patience", "seed")
+from pneumo_keras.training.settings import check_settings, read_setting
 
 
 @dataclass(frozen=True)
@@ -136,32 +100,7 @@ class Recipe:
     deterministic: bool = False
 
     def __post_init__(self):
-        for field, allowed in CHOICES.items():
-            if getattr(self, field) not in allowed:
-                raise StudyError(
-                    f"{field}={getattr(self, field)}: choose one of {', '.join(map(str, allowed))}"
-                )
-        for field in POSITIVE:
-            value = getattr(self, field)
-            if value is not None and not 0 < value < math.inf:  # NaN is refused as well
-                raise StudyError(f"{field}={value}: it must be above zero")
-        for field in NOT_NEGATIVE:
-            value = getattr(self, field)
-            if value is not None and not 0 <= value < math.inf:
-                raise StudyError(f"{field}={value}: it must not be below zero")
-        for field in ("test_share", "validation_share", "dropout"):
-            if not getattr(self, field) < 1:
-                raise StudyError(f"{field}={getattr(self, field)}: it must be below 1")
-        if self.size % SIZE_MULTIPLE:
-            raise StudyError(f"size={self.size}: SegNet takes multiples of {SIZE_MULTIPLE}")
-        if self.design == "weights" and self.width != 1:
-            raise StudyError(
-                f"design=weights: pretrained weights need width=1, not {self.width:g}; "
-                "take the recipe paper or tuned, or set width=1"
-            )
-        for field in ("segnet_weights", "deeplabv3_weights"):
-            if self.width != 1 and getattr(self, field) is not None:
-                raise StudyError(f"{field}={getattr(self, field)}: weights need width=1, or none")
+        check_settings(vars(self))
 
     @property
     def label(self) -> str:
@@ -267,26 +206,5 @@ def choose_recipe(name: str, changes: dict | None = None) -> Recipe:
             close = difflib.get_close_matches(key, types, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(types)}"
             raise StudyError(f"no setting {key!r} in a recipe: {hint}")
-        values[key] = _read(key, value, types[key])
+        values[key] = read_setting(key, value, types[key])
     return dataclasses.replace(RECIPES[name], **values)
-
-
-def _read(key: str, value, kind):
-    """A setting's value from text or as given, held to the setting's type."""
-    optional = type(None) in typing.get_args(kind)
-    if optional:
-        kind = next(part for part in typing.get_args(kind) if part is not type(None))
-        if value is None or str(value).lower() == "none":
-            return None
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[str(value).lower()]
-        if typing.get_origin(kind) is tuple:
-            parts = value.split(",") if isinstance(value, str) else value
-            return tuple(int(part) for part in parts)
-        if kind is int and isinstance(value, float) and not value.is_integer():
-            raise ValueError
-        return kind(value)
-    except (ValueError, TypeError, KeyError):
-        wanted = "list of int" if typing.get_origin(kind) is tuple else kind.__name__
-        raise StudyError(f"{key}={value}: not a value of type {wanted}") from None
