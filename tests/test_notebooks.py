@@ -8,7 +8,8 @@ import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
-MACHINE_PATH = re.compile(r"(/home/|/Users/|/root/|/work/|/tmp/|/opt/|[A-Z]:\\)")
+TOP_FOLDERS = ("home", "Users", "root", "work", "tmp", "opt")
+MACHINE_PATH = re.compile(rf"/({'|'.join(TOP_FOLDERS)})/|[A-Z]:\\")
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)

@@ -54,8 +54,8 @@ def training_flowchart(recipe: Recipe) -> Figure:
             axes,
             3.2,
             (
-                "Chest films\nPNG or JPEG",
-                "LabelMe annotation\nclosed outlines, JSON",
+                "Chest films\npicture or DICOM",
+                "Annotation\noutlines or masks",
                 "Mask images\nsize of the film",
                 _split_words(recipe),
             ),
