@@ -87,8 +87,8 @@ class FilmDataset(keras.utils.PyDataset):
 
     Example:
         >>> dataset = FilmDataset([("films", "masks")])
-        >>> len(dataset), dataset[0]
-        (1, ('films', 'masks'))
+        >>> len(dataset), list(dataset)
+        (1, [('films', 'masks')])
     """
 
     def __init__(self, steps: Sequence):
@@ -101,6 +101,8 @@ class FilmDataset(keras.utils.PyDataset):
         return len(self._steps)
 
     def __getitem__(self, index: int):
+        if index >= len(self):
+            raise IndexError(index)  # which ends a loop over the batches
         for later in range(index, min(index + AHEAD, len(self))):
             if later not in self._loading:
                 self._loading[later] = self._pool.submit(self._steps.__getitem__, later)
