@@ -1,6 +1,7 @@
 """JAX or torch instead of TensorFlow, two devices instead of one, two hosts: the same training."""
 
 import importlib.util
+import inspect
 import json
 import os
 import socket
@@ -119,6 +120,28 @@ def test_a_model_trained_on_jax_predicts_the_same_on_tensorflow(folder):
     jax, tensorflow = (load_segmenter(folder / name / "one") for name in ("jax", "tensorflow"))
     np.testing.assert_allclose(jax.probability(film), tensorflow.probability(film), atol=1e-4)
     assert keras.models.load_model(folder / "jax" / "one" / "best.keras").loss is not None
+
+
+def test_all_notebooks_run_on_jax_without_tensorflow(tmp_path):
+    """Every kernel gets the hook that refuses TensorFlow, by the module Python starts with."""
+    hook = inspect.getsource(small_training.NoTensorFlow)
+    start = f"import sys\n\n{hook}\nsys.meta_path.insert(0, NoTensorFlow())\n"
+    (tmp_path / "sitecustomize.py").write_text(start)
+    settings = ("phantoms=40", "epochs=1", "size=32", "width=0.05")
+    changes = [part for setting in settings for part in ("--set", setting)]
+    path = os.pathsep.join((str(tmp_path), str(HERE.parent)))
+    done = subprocess.run(
+        [sys.executable, "-m", "pneumo_keras", "run", *changes, "--out", tmp_path / "out"],
+        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "out" / "figures" / "table_2.csv").exists()
+    for network in ("segnet", "deeplabv3"):
+        run = fit.load_run(tmp_path / "out" / "data" / "models" / network)
+        assert run["backend"] == "jax" and run["films"]["test"] > 0
 
 
 def test_run_json_names_backend_and_device(folder):
