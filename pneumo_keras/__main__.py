@@ -185,7 +185,7 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_bench(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("bench", help="measure how fast the study is here (10 minutes)")
+    command = commands.add_parser("bench", help="measure the study's speed on this CPU (10 minutes)")
     command.add_argument(
         "--out",
         default=CLONE / "figures",

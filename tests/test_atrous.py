@@ -57,6 +57,6 @@ def test_the_trial_finds_gradients_wherever_the_convolution_has_them():
     try:
         tape.gradient(output, kernel)
         found = True
-    except tf.errors.InvalidArgumentError:
+    except tf.errors.OpError:
         found = False
     assert atrous._tensorflow_has_gradients("float32") == found

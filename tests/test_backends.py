@@ -130,9 +130,12 @@ def test_all_notebooks_run_on_jax_without_tensorflow(tmp_path):
     settings = ("phantoms=40", "epochs=1", "size=32", "width=0.05")
     changes = [part for setting in settings for part in ("--set", setting)]
     path = os.pathsep.join((str(tmp_path), str(HERE.parent)))
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": path}
+    importing = [sys.executable, "-c", "import tensorflow"]
+    assert subprocess.run(importing, env=environment, capture_output=True, check=False).returncode
     done = subprocess.run(
         [sys.executable, "-m", "pneumo_keras", "run", *changes, "--out", tmp_path / "out"],
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": path},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -1,7 +1,8 @@
-"""Measures how fast the study is on this machine, each work beside the same work done otherwise."""
+"""Measures how fast the study is on this machine's CPU, each work beside the same work done otherwise."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -21,7 +22,10 @@ def bench(options: Namespace) -> None:
     if not (TESTS / "benchmarks").is_dir():
         raise StudyError(f"{TESTS}: no benchmarks; run from a clone of the repository")
     out = str(options.out.resolve())
-    # A program of its own: what it measures starts processes that import it.
-    done = subprocess.run([sys.executable, "-m", "benchmarks", out], cwd=TESTS, check=False)
+    # A program of its own: what it measures starts processes that import it. Those would quarrel
+    # over a GPU, and not all of them would use it.
+    on_cpu = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, "-m", "benchmarks", out]
+    done = subprocess.run(command, cwd=TESTS, env=on_cpu, check=False)
     if done.returncode:
         raise StudyError("the benchmark failed, as said above; nothing was written")

@@ -58,6 +58,5 @@ def pool_and_unpool(pooling: keras.layers.Layer, unpooling: keras.layers.Layer, 
     def of_all():
         for block in features:
             differentiate(block)
-        tf.test.experimental.sync_devices()
 
     return of_all

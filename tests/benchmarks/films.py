@@ -17,7 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SIZE, BATCH = 256, 8
 ENLARGED = 2.5  # phantoms to about 1400x1100 pixels, the size of the Kermany films
 TARGET, LABELS = "pneumonia", ["lung"]
-CONVERT, MASKS, ARRAYS, BATCHES, SCORES = "annotations", "masks", "arrays", "batches", "scores"
+CONVERT, EXPORT, MASKS = "annotations to masks", "export", "masks"
+ARRAYS, BATCHES, SCORES = "arrays", "batches", "scores"
 
 
 def draw(folder: Path, films: int) -> None:
@@ -59,8 +60,7 @@ def ours(folder: Path) -> dict[str, Work]:
     """Masks, arrays, augmented batches and scores as the notebooks make them; and annotations to
     masks alone, without what notebook 01 finds out of each film."""
     from pneumo_keras.dataset.arrays import load_arrays, write_arrays
-    from pneumo_keras.dataset.films import film_size, write_png
-    from pneumo_keras.dataset.labelme import paint, read_annotation
+    from pneumo_keras.dataset.films import write_png
     from pneumo_keras.dataset.maskfolder import read_mask_index
     from pneumo_keras.dataset.masks import write_masks
     from pneumo_keras.dataset.sources import find_films
@@ -74,9 +74,7 @@ def ours(folder: Path) -> dict[str, Work]:
 
     def convert_into(new: Path):
         def convert(path: Path):
-            annotation = read_annotation(path)
-            size = film_size(path.with_name(annotation.film))
-            write_png(new / f"{path.stem}.png", paint(annotation, TARGET, *size))
+            write_png(new / f"{path.stem}.png", mask_of(path))
 
         with ThreadPoolExecutor() as pool:
             list(pool.map(convert, annotations))
@@ -94,6 +92,15 @@ def ours(folder: Path) -> dict[str, Work]:
         BATCHES: batches(folder)[BATCHES],
         SCORES: Work(lambda: score_films(probabilities, arrays.masks, 0.5, index), count),
     }
+
+
+def mask_of(path: Path) -> np.ndarray:
+    """The target's region of a LabelMe file, bool, at the size of the film."""
+    from pneumo_keras.dataset.films import film_size
+    from pneumo_keras.dataset.labelme import paint, read_annotation
+
+    annotation = read_annotation(path)
+    return paint(annotation, TARGET, *film_size(path.with_name(annotation.film)))
 
 
 def batches(folder: Path) -> dict[str, Work]:

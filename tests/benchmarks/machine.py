@@ -41,18 +41,13 @@ def machine(features: tuple = FEATURES, side: int = MATRIX):
             outputs = tf.nn.conv2d(map_, kernel, 1, "SAME")
         return outputs, *tape.gradient(outputs, [map_, kernel], output_gradients=map_)
 
-    def multiply_once():
-        multiply()
-        tf.test.experimental.sync_devices()  # a GPU goes on working behind the call
-
     def of_each(function):
         for pair in zip(maps, kernels, strict=True):
             function(*pair)
-        tf.test.experimental.sync_devices()
 
     forward = sum(2 * 9 * channels**2 * size**2 * BATCH for size, channels in features)
     return {
-        PRODUCT: Work(multiply_once, operations=2 * side**3),
+        PRODUCT: Work(multiply, operations=2 * side**3),
         FORWARD: Work(lambda: of_each(convolve), operations=forward),
         WITH_GRADIENTS: Work(lambda: of_each(differentiate), operations=3 * forward),
     }

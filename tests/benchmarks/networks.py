@@ -17,10 +17,11 @@ TRAIN, PREDICT, POOL = "training step", "prediction", "pooling and unpooling"
 
 
 def films_and_masks(size: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """A batch of random films (BATCH, size, size, channels), 0..255, and masks, 0 or 1."""
+    """A batch of random grey films (BATCH, size, size, channels), 0..255, and masks, 0 or 1."""
     random = np.random.default_rng(0)
-    films = random.integers(0, 256, (BATCH, size, size, channels)).astype(np.float32)
-    return films, (random.random((BATCH, size, size, 1)) > 0.9).astype(np.float32)
+    films = random.integers(0, 256, (BATCH, size, size, 1)).astype(np.float32)
+    masks = (random.random((BATCH, size, size, 1)) > 0.9).astype(np.float32)
+    return np.repeat(films, channels, axis=-1), masks
 
 
 def segnet(size: int = SIZE):
@@ -75,7 +76,10 @@ def deeplabv3_of_keras_hub(size: int = SIZE):
 
 
 def deeplabv3_of_smp(size: int = SIZE):
-    """segmentation-models-pytorch's, its channels last in memory, which is faster on a CPU."""
+    """segmentation-models-pytorch's, its channels last in memory, which is faster on a CPU.
+
+    It has one 3x3 convolution more behind the pyramid, and no multi-grid.
+    """
     import segmentation_models_pytorch
     import torch
 

@@ -82,14 +82,14 @@ def _line(row: Row, measured: dict[str, Measured]) -> dict:
         line["films_per_second"] = films / np.median(seconds)
     if operations:
         line["gflop_per_second"] = operations / np.median(seconds) / 1e9
-    if row.limit:
+    if row.limit and not measured[row.limit[0]].absent:
         limit, work = measured[row.limit[0]], row.limit[1]
         rate = limit.operations[work] / np.array(limit.seconds[work])
         line |= _spread(operations / seconds / rate, "share", "share_lowest", "share_highest")
         line["share_target"] = np.nan if row.share is None else row.share
     if row.beside:
         other, work = measured[row.beside[0]], row.beside[1]
-        line["beside"] = row.beside[0]
+        line["beside"] = row.beside[0] if work == row.work else ", ".join(row.beside)
         if other.absent:
             return line | {"beside": f"{line['beside']} (not measured: {other.absent})"}
         each = np.array(other.seconds[work]) / other.films[work]

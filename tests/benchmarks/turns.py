@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from pneumo_keras.training.environment import peak_memory_gb
 
+PEAK = "peak memory"  # asked for like a work, at the end
+
 
 @dataclass(frozen=True)
 class Work:
@@ -41,7 +43,8 @@ class Contender:
     Attributes:
         name: as the table calls it.
         prepare: called in the contender's own process, which must be able to import it; returns
-            its works by name. An ImportError says that it cannot take part here.
+            its works by name. A library that is not
+            installed keeps it from taking part.
     """
 
     name: str
@@ -88,7 +91,8 @@ def take_turns(contenders: Sequence[Contender], rounds: int, title: str) -> dict
     """
     context = multiprocessing.get_context("spawn")
     results, workers = {}, {}
-    with tqdm(total=len(contenders) * (rounds + 1), desc=title, unit="turn") as bar:
+    bar = tqdm(total=len(contenders) * (rounds + 1), desc=title, unit="turn")
+    try:
         for contender in contenders:
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, contender.prepare), daemon=True)
@@ -97,30 +101,35 @@ def take_turns(contenders: Sequence[Contender], rounds: int, title: str) -> dict
             workers[contender.name] = (process, ours)
         for name, (_, connection) in workers.items():  # they get ready side by side
             bar.set_postfix_str(f"getting ready: {name}")
-            results[name] = _answer(connection)
+            results[name] = _answer(name, connection)
             bar.update()
         for _ in range(rounds):
             for name, result in results.items():
                 bar.set_postfix_str(name)
                 for work in result.seconds:
-                    workers[name][1].send(work)
-                    result.seconds[work].append(_answer(workers[name][1]))
+                    result.seconds[work].append(_answer(name, workers[name][1], work))
                 bar.update()
-    for name, (process, connection) in workers.items():
-        if not results[name].absent:
-            connection.send(None)
-            results[name].peak_memory_gb = _answer(connection)
-        process.join()
+        for name, (_, connection) in workers.items():
+            if not results[name].absent:
+                results[name].peak_memory_gb = _answer(name, connection, PEAK)
+    finally:
+        bar.close()
+        for process, _ in workers.values():
+            process.terminate()
     return results
 
 
-def _answer(connection):
+def _answer(name: str, connection, question: str | None = None):
     try:
+        if question is not None:
+            connection.send(question)
         answer = connection.recv()
-    except EOFError:
-        raise RuntimeError("a contender's process was ended, most likely for want of memory")
+    except (EOFError, OSError):
+        raise RuntimeError(
+            f"{name}: its process was ended, most likely for want of memory"
+        ) from None
     if isinstance(answer, BaseException):
-        raise RuntimeError(f"a contender failed:\n{answer}") from None
+        raise RuntimeError(f"{name} failed:\n{answer}") from None
     return answer
 
 
@@ -128,7 +137,13 @@ def _serve(connection, prepare: Callable[[], dict[str, Work]]) -> None:
     """The life of a contender's process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries log is no news here
     try:
-        works = prepare()
+        try:
+            works = prepare()
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith(("pneumo_keras", "benchmarks")):
+                raise
+            connection.send(Measured(absent=str(error)))
+            return
         for work in works.values():
             work.do()
         connection.send(
@@ -138,12 +153,10 @@ def _serve(connection, prepare: Callable[[], dict[str, Work]]) -> None:
                 operations={name: work.operations for name, work in works.items()},
             )
         )
-        while (name := connection.recv()) is not None:
+        while (name := connection.recv()) != PEAK:
             start = time.perf_counter()
             works[name].do()
             connection.send(time.perf_counter() - start)
         connection.send(peak_memory_gb())
-    except ImportError as error:
-        connection.send(Measured(absent=str(error)))
     except Exception:
         connection.send(RuntimeError(traceback.format_exc()))
