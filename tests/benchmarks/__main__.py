@@ -29,6 +29,7 @@ SMP, HUB = (
     "segmentation-models-pytorch's, one convolution more",
     "keras-hub's, backbone to conv4 only",
 )
+TRAINED, PREDICTED = (MACHINE, WITH_GRADIENTS), (MACHINE, FORWARD)  # limits
 INPUT, OURS = "augmented batches", "this study"
 LABELME, OPENCV, LIBRARIES = "labelme", "a loop over OpenCV", "scikit-learn, surface-distance"
 
@@ -47,7 +48,6 @@ class Group:
 
 
 def segnets() -> Group:
-    trained, predicted = (MACHINE, WITH_GRADIENTS), (MACHINE, FORWARD)
     return Group(
         "SegNet",
         3,
@@ -60,15 +60,14 @@ def segnets() -> Group:
             Row("product of 2048x2048 matrices", MACHINE, PRODUCT),
             Row("3x3 convolutions, SegNet's sizes", MACHINE, FORWARD),
             Row("the same with their gradients", MACHINE, WITH_GRADIENTS),
-            Row("SegNet, training step", SEGNET, TRAIN, (ARGMAX, TRAIN), 1.3, trained, 0.8),
+            Row("SegNet, training step", SEGNET, TRAIN, (ARGMAX, TRAIN), 1.3, TRAINED, 0.8),
             Row("SegNet, pooling and unpooling alone", SEGNET, POOL, (ARGMAX, POOL)),
-            Row("SegNet, prediction", SEGNET, PREDICT, (ARGMAX, PREDICT), limit=predicted),
+            Row("SegNet, prediction", SEGNET, PREDICT, (ARGMAX, PREDICT), limit=PREDICTED),
         ),
     )
 
 
 def deeplabs(folder: Path) -> Group:
-    trained, predicted = (MACHINE, WITH_GRADIENTS), (MACHINE, FORWARD)
     return Group(
         "DeepLabV3",
         5,
@@ -81,9 +80,9 @@ def deeplabs(folder: Path) -> Group:
             Contender(INPUT, partial(films.batches, folder)),
         ),
         (
-            Row("DeepLabV3, training step", DEEPLABV3, TRAIN, (SMP, TRAIN), 1.0, trained),
+            Row("DeepLabV3, training step", DEEPLABV3, TRAIN, (SMP, TRAIN), 1.0, TRAINED),
             Row("DeepLabV3, training step", DEEPLABV3, TRAIN, (HUB, TRAIN)),
-            Row("DeepLabV3, prediction", DEEPLABV3, PREDICT, (SMP, PREDICT), limit=predicted),
+            Row("DeepLabV3, prediction", DEEPLABV3, PREDICT, (SMP, PREDICT), limit=PREDICTED),
             Row("DeepLabV3, prediction", DEEPLABV3, PREDICT, (HUB, PREDICT)),
             Row(f"{PAPER}, training step", PAPER, TRAIN),
             Row("augmented batches, to train it on", INPUT, BATCHES, (DEEPLABV3, TRAIN), 5.0),

@@ -52,22 +52,9 @@ def reliability_figure(cells: dict[str, pd.DataFrame], data: str) -> Figure:
         >>> len(reliability_figure({"SegNet": cells}, "phantoms").axes)
         2
     """
-    with drawing(SQUARE + 1.15, SQUARE + 2.1, data) as figure:
-        axes = figure.axes_at(LEFT, 1.98, SQUARE, SQUARE)
-        below = figure.axes_at(LEFT, 1.1, SQUARE, 0.7)
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, zorder=0)
-        axes.annotate(
-            "calibrated",
-            (0.95, 0.95),
-            (-8, 2),
-            textcoords="offset points",
-            color=NOTE,
-            fontsize=SMALL,
-            rotation=45,
-            ha="right",
-            va="top",
-            rotation_mode="anchor",
-        )
+    with drawing(SQUARE + 1.15, SQUARE + 2.3, data) as figure:
+        axes = figure.axes_at(LEFT, 2.18, SQUARE, SQUARE)
+        below = figure.axes_at(LEFT, 1.3, SQUARE, 0.7)
         for (network, counted), marker in zip(cells.items(), MARKERS, strict=False):
             colour = NETWORK_COLOURS[network]
             curve = reliability_curve(counted)
@@ -85,6 +72,7 @@ def reliability_figure(cells: dict[str, pd.DataFrame], data: str) -> Figure:
             edges = np.linspace(0, 1, 21)
             held, _ = np.histogram(counted["probability"], edges, weights=pixels)
             below.stairs(held / held.sum(), edges, color=colour, linewidth=1.2)
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, zorder=0, label="calibrated")
         _unit_square(axes)
         axes.set(ylabel="share marked in truth")
         axes.tick_params(labelbottom=False)
