@@ -3,176 +3,126 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import shlex
 import sys
 from pathlib import Path
 
-from pneumo_keras.command import (
-    agreement,
-    annotate,
-    audit,
-    bench,
-    check,
-    fetch,
-    predict,
-    run,
-    train,
-)
-from pneumo_keras.dataset.releases import RELEASES
-from pneumo_keras.dataset.sources import AUTO, SOURCES
+from pneumo_keras.config import CHOICES, NETWORKS, RECIPES
 from pneumo_keras.errors import StudyError
-from pneumo_keras.training.devices import CHOICES as DEVICES
-from pneumo_keras.training.networks import NETWORKS
-from pneumo_keras.training.recipes import RECIPES
-from pneumo_keras.training.settings import DESIGNS
 
-CLONE = Path(__file__).resolve().parent.parent
+RESULTS = Path("results")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Args:
         arguments: as on the command line; by default those.
 
     Returns:
-        The exit status: 0, or 2 where the user has something to mend.
+        The exit status: 0, 2 where the user has something to correct, 130 after Ctrl+C.
 
     Example:
-        >>> main(["run", "--recipe", "quick", "--set", "epoch=3"])  # to the error stream
+        >>> main(["run", "--recipe", "quick", "--set", "epoch=3"])  # to standard error
         2
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    module, function = options.function.split(":")
     try:
-        options.command(options)
+        getattr(importlib.import_module(f"pneumo_keras.{module}"), function)(options)
     except StudyError as error:
         print(f"pneumo_keras: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "pneumo_keras: interrupted; what was finished is kept (run --resume goes on)",
-            file=sys.stderr,
-        )
+        print(f"\npneumo_keras: interrupted. {_how_to_continue(arguments)}", file=sys.stderr)
         return 130
     return 0
+
+
+def _how_to_continue(arguments: list[str]) -> str:
+    if arguments[0] not in ("run", "train"):
+        return "Start the command again."
+    resume = [] if "--resume" in arguments else ["--resume"]
+    command = shlex.join([*arguments, *resume])
+    return f"Finished epochs are kept; continue with: python -m pneumo_keras {command}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pneumo_keras",
-        description="Segments pneumonia in chest X-rays with SegNet and with DeepLabV3.",
+        description="Segment pneumonia in chest X-rays with SegNet and with DeepLabV3.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_run, _add_train, _add_predict, _add_annotate, _add_check, _add_fetch):
-        add(commands)
-    for add in (_add_agreement, _add_audit, _add_bench):
-        add(commands)
+    for name, (function, text, add_arguments) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        add_arguments(command)
+        command.set_defaults(function=function)
     return parser
 
 
-def _add_run(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("run", help="execute the five notebooks, in order")
+def _run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="films with annotations or masks (default: phantoms)",
+        "--data", type=Path, metavar="DIR", help="images with annotations (default: phantoms)"
     )
-    _add_study(command)
+    _study(command)
+    _out(command, RESULTS)
     command.add_argument(
-        "--out",
-        default=CLONE,
-        type=Path,
-        metavar="DIR",
-        help="where to write (default: this clone)",
+        "--vary",
+        action="append",
+        default=[],
+        metavar="KEY=V1,V2",
+        help="train every combination of these settings and compare them in one table; "
+        "may be repeated, for example --vary loss=binary_crossentropy,hybrid_corrected "
+        "--vary seed=1,2",
     )
-    command.add_argument(
-        "--seeds", metavar="N", help="train each network with N seeds, and show their spread"
-    )
-    command.add_argument(
-        "--design",
-        choices=DESIGNS,
-        help="2x2: both networks under both losses; rates: other learning rates; "
-        "weights: pretrained against random (default: single)",
-    )
-    command.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with trainings that were stopped, and keep finished ones",
-    )
-    command.set_defaults(command=run.run)
+    _resume(command)
 
 
-def _add_train(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("train", help="train one network of a study that was begun")
+def _train(command: argparse.ArgumentParser) -> None:
     command.add_argument("network", choices=list(NETWORKS))
-    command.add_argument("--out", default=CLONE, type=Path, metavar="DIR", help="of the study")
-    command.add_argument("--resume", action="store_true", help="go on with a stopped training")
-    command.set_defaults(command=train.train)
+    _out(command, RESULTS, "folder of the study")
+    _resume(command)
 
 
-def _add_check(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser(
-        "check", help="report what a folder of films holds, and whether run would accept it"
-    )
-    command.add_argument("data", type=Path, metavar="DIR", help="films with annotations or masks")
-    _add_study(command)
+def _check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("data", type=Path, metavar="DIR", help="images with annotations or masks")
+    _study(command)
     command.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="where to write the report (default: data/check in this clone)",
+        "--out", type=Path, metavar="DIR", help="where to write (default: results/check/NAME)"
     )
-    command.set_defaults(command=check.check)
 
 
-def _add_annotate(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("annotate", help="open labelme on a folder of films")
+def _annotate(command: argparse.ArgumentParser) -> None:
     command.add_argument("folder", type=Path, metavar="DIR")
     command.add_argument("--labels", default="pneumonia, lung", metavar="A,B")
-    command.set_defaults(command=annotate.annotate)
 
 
-def _add_predict(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("predict", help="mark films with a trained model")
+def _predict(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", type=Path, metavar="MODEL", help=".keras file or its folder")
-    command.add_argument("films", type=Path, nargs="+", metavar="FILM_OR_DIR")
+    command.add_argument("images", type=Path, nargs="+", metavar="IMAGE_OR_DIR")
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
     command.add_argument(
         "--overwrite", action="store_true", help="replace outlines that are already there"
     )
-    command.set_defaults(command=predict.predict)
 
 
-def _add_fetch(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("fetch", help="download a public data set, its licence first")
+def _download(command: argparse.ArgumentParser) -> None:
+    command.add_argument("release", metavar="NAME", help="kermany, qata, covid-qu-ex, …")
+    command.add_argument("--out", type=Path, metavar="DIR", help="where to put it (default: NAME)")
+
+
+def _agreement(command: argparse.ArgumentParser) -> None:
+    for reader in ("first", "second"):
+        command.add_argument(reader, type=Path, metavar="DIR", help="masks or LabelMe annotations")
     command.add_argument(
-        "release", choices=list(RELEASES), metavar="NAME", help=", ".join(RELEASES)
+        "--label", default="pneumonia", help="which label of LabelMe annotations to compare"
     )
-    command.add_argument(
-        "--out", type=Path, metavar="DIR", help="where to put it (default: ./NAME)"
-    )
-    command.set_defaults(command=fetch.fetch)
+    command.add_argument("--out", type=Path, metavar="CSV", help="scores per image, a new file")
 
 
-def _add_agreement(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser(
-        "agreement", help="compare two annotators who marked the same films"
-    )
-    for annotator in ("first", "second"):
-        command.add_argument(
-            annotator, type=Path, metavar="DIR", help="masks, or LabelMe annotations"
-        )
-    command.add_argument(
-        "--label", default="pneumonia", help="which to compare, where the folders hold annotations"
-    )
-    command.add_argument("--out", type=Path, metavar="CSV", help="scores of each film, a new file")
-    command.set_defaults(command=agreement.agreement)
-
-
-def _add_audit(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser(
-        "audit", help="what a printed accuracy and IoU imply about the share of foreground"
-    )
+def _audit(command: argparse.ArgumentParser) -> None:
     command.add_argument("accuracy", metavar="ACCURACY", help="as printed, such as 0.844")
     command.add_argument("iou", metavar="IOU", help="as printed, such as 0.81")
     command.add_argument(
@@ -181,34 +131,19 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         metavar=("ACCURACY", "IOU"),
         help="another row of the same table, from the same test set",
     )
-    command.set_defaults(command=audit.audit)
 
 
-def _add_bench(commands: argparse._SubParsersAction) -> None:
-    command = commands.add_parser("bench", help="measure the study's speed on this CPU (10 minutes)")
-    command.add_argument(
-        "--out",
-        default=CLONE / "figures",
-        type=Path,
-        metavar="DIR",
-        help="where to write the table (default: figures in this clone)",
-    )
-    command.set_defaults(command=bench.bench)
+def _bench(command: argparse.ArgumentParser) -> None:
+    _out(command, RESULTS / "figures", "where to write the table")
 
 
-def _add_study(command: argparse.ArgumentParser) -> None:
-    """The options by which a study is told from another of the same films."""
-    command.add_argument(
-        "--source",
-        default=AUTO,
-        choices=[AUTO, *SOURCES],
-        metavar="NAME",
-        help=f"how DIR is laid out: {', '.join(SOURCES)} (default: recognised)",
-    )
+def _study(command: argparse.ArgumentParser) -> None:
+    """Options that tell one study of the same images from another."""
+    command.add_argument("--layout", default="auto", metavar="NAME", help="see data/SOURCES.md")
     command.add_argument(
         "--normals",
         action="store_true",
-        help="count normal films without annotation as empty masks",
+        help="count normal images without annotation as empty masks",
     )
     command.add_argument("--recipe", default="quick", choices=list(RECIPES))
     command.add_argument("--target", default="pneumonia", metavar="LABEL", help="what to segment")
@@ -225,19 +160,41 @@ def _add_study(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--devices",
-        choices=DEVICES,
+        choices=CHOICES["devices"],
         help="train on one device, or share each batch between all of this host",
     )
     command.add_argument(
-        "--skip-bad",
-        action="store_true",
-        help="leave out films that cannot be used, and count them",
+        "--skip-bad", action="store_true", help="leave out images that cannot be used, and say so"
     )
     command.add_argument(
         "--allow-outside",
         action="store_true",
-        help="read films that lie outside DIR, where their annotations say so",
+        help="read images outside DIR, where their annotations say so",
     )
+
+
+def _out(command: argparse.ArgumentParser, default: Path, text: str = "where to write") -> None:
+    text = f"{text} (default: {default})"
+    command.add_argument("--out", default=default, type=Path, metavar="DIR", help=text)
+
+
+def _resume(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--resume", action="store_true", help="continue stopped trainings, keep finished ones"
+    )
+
+
+COMMANDS = {
+    "run": ("command.run:run", "execute the five notebooks, in order", _run),
+    "train": ("command.run:train", "train one network of a study that was begun", _train),
+    "check": ("command.check:check", "report what a data folder holds", _check),
+    "annotate": ("command.annotate:annotate", "open labelme on a folder of images", _annotate),
+    "predict": ("command.predict:predict", "segment images with a trained model", _predict),
+    "download": ("command.others:download", "download a public data set", _download),
+    "agreement": ("command.others:agreement", "compare two readers of the same images", _agreement),
+    "audit": ("command.others:audit", "what a printed accuracy and IoU imply", _audit),
+    "bench": ("command.others:bench", "measure the speed on this CPU (10 minutes)", _bench),
+}
 
 
 if __name__ == "__main__":

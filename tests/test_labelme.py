@@ -1,27 +1,31 @@
-"""Reading, painting and writing LabelMe annotations."""
+"""Reading, rasterising and writing LabelMe annotations."""
 
 import base64
+import copy
 import io
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from pneumo_keras.dataset.labelme import (
     Annotation,
-    Shape,
-    paint,
+    rasterize,
     read_annotation,
+    refuse_unsound,
     unknown_labels,
     write_annotation,
 )
+from pneumo_keras.dataset.shapes import Shape, crosses_itself
 from pneumo_keras.errors import StudyError
 
 SQUARE = [[20, 20], [30, 20], [30, 30], [20, 30]]
+MAX_SECONDS = 30  # on a busy machine
 
 
 def annotation(*shapes):
@@ -32,8 +36,8 @@ def shape(kind, points, label="x", mask=None):
     return Shape(label, kind, np.array(points, float), mask)
 
 
-def painted(*shapes, label="x"):
-    return paint(annotation(*shapes), label, 60, 60)
+def drawn(*shapes, label="x"):
+    return rasterize(annotation(*shapes), label, 60, 60)
 
 
 def entry(**changes):
@@ -41,13 +45,13 @@ def entry(**changes):
 
 
 def document(*shapes, **changes):
-    page = {"version": "5.4.1", "flags": {}, "shapes": list(shapes), "imagePath": "a.png"}
-    return page | {"imageData": None, "imageHeight": 60, "imageWidth": 60} | changes
+    content = {"version": "5.4.1", "flags": {}, "shapes": list(shapes), "imagePath": "a.png"}
+    return content | {"imageData": None, "imageHeight": 60, "imageWidth": 60} | changes
 
 
-def written(folder, page):
+def written(folder, content):
     path = folder / "a.json"
-    path.write_text(json.dumps(page), encoding="utf-8")
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 
@@ -73,310 +77,34 @@ def png(mask):
         ("circle", [[30, 30], [40, 30]], 349),
         ("circle", [[30, 30], [30, 20]], 349),
         ("linestrip", SQUARE, 121),
+        # Clipped to the image.
+        ("polygon", [[-40, -40], [9, -40], [9, 9], [-40, 9]], 100),
+        ("rectangle", [[50, 50], [500, 500]], 100),
+        ("circle", [[-30, -30], [-20, -30]], 0),
     ],
 )
 def test_golden_areas(kind, points, pixels):
-    assert painted(shape(kind, points)).sum() == pixels
+    assert drawn(shape(kind, points)).sum() == pixels
 
 
 def test_outline_belongs_to_the_region():
     expected = np.zeros((60, 60), bool)
     expected[20:31, 20:31] = True
-    assert np.array_equal(painted(shape("polygon", SQUARE)), expected)
-
-
-def test_vertices_outside_are_clipped():
-    assert painted(shape("polygon", [[-40, -40], [9, -40], [9, 9], [-40, 9]])).sum() == 100
-    assert painted(shape("rectangle", [[50, 50], [500, 500]])).sum() == 100
-    assert not painted(shape("circle", [[-30, -30], [-20, -30]])).any()
+    assert np.array_equal(drawn(shape("polygon", SQUARE)), expected)
 
 
 def test_mask_is_pasted_at_its_box_rounded_and_clipped():
     stamp = np.array([[1, 0, 1], [0, 1, 1]], bool)
-    region = painted(shape("mask", [[4.4, 6.6], [6.4, 7.6]], mask=stamp))
+    region = drawn(shape("mask", [[4.4, 6.6], [6.4, 7.6]], mask=stamp))
     assert np.array_equal(region[7:9, 4:7], stamp) and region.sum() == 4
-    cut = painted(shape("mask", [[-1, 59], [1, 60]], mask=stamp))
+    cut = drawn(shape("mask", [[-1, 59], [1, 60]], mask=stamp))
     assert np.array_equal(np.argwhere(cut), [[59, 1]])  # labelme 6 would wrap to the other side
 
 
 @given(st.lists(st.tuples(*[st.floats(-30, 90, allow_nan=False)] * 2), min_size=3, max_size=9))
 @settings(max_examples=60, deadline=None)
 def test_linestrip_is_closed_and_filled(points):
-    assert np.array_equal(painted(shape("linestrip", points)), painted(shape("polygon", points)))
-
-
-# --- Labels, overlaps, holes.
-
-
-def test_labels_are_layers_of_their_own():
-    lung, opacity = shape("polygon", SQUARE, "lung"), shape("circle", [[25, 25], [28, 25]])
-    assert painted(lung, opacity, label="lung").sum() == 121
-    assert painted(lung, opacity).sum() == painted(opacity).sum()
-    assert not painted(lung).any()
-
-
-def test_labels_ignore_case_and_outer_spaces():
-    assert painted(shape("polygon", SQUARE, " Pneumonia"), label="PNEUMONIA ").sum() == 121
-    assert not painted(shape("polygon", SQUARE, "pneumonias"), label="pneumonia").any()
-
-
-def test_background_cuts_a_hole_in_what_came_before():
-    body, hole = shape("polygon", SQUARE), shape("rectangle", [[23, 23], [24, 24]], "_background_")
-    later = shape("rectangle", [[24, 24], [24, 24]])
-    assert painted(body, hole).sum() == 121 - 4
-    assert painted(hole, body).sum() == 121
-    assert painted(body, hole, later).sum() == 121 - 3
-
-
-polygons = st.lists(
-    st.lists(st.tuples(st.integers(-5, 65), st.integers(-5, 65)), min_size=3, max_size=6),
-    min_size=1,
-    max_size=5,
-)
-
-
-@given(polygons, st.randoms())
-@settings(max_examples=50, deadline=None)
-def test_union_has_no_order(points, random):
-    shapes = [shape("polygon", corners) for corners in points]
-    union = painted(*shapes)
-    assert np.array_equal(union, np.any([painted(one) for one in shapes], axis=0))
-    random.shuffle(shapes)
-    assert np.array_equal(painted(*shapes), union)
-
-
-@pytest.mark.parametrize(
-    ("kind", "points"),
-    [
-        ("line", [[1, 1], [9, 9]]),
-        ("point", [[5, 5]]),
-        ("points", [[1, 1], [5, 5], [9, 1]]),
-        ("linestrip", [[1, 1], [9, 9]]),
-    ],
-)
-@pytest.mark.parametrize("label", ["x", "_background_"])
-def test_what_encloses_nothing_is_refused(kind, points, label):
-    bad = shape(kind, points, label)
-    with pytest.raises(StudyError, match=rf"a\.json: shape 2 \('{label}'\) is a {kind}.*encloses"):
-        painted(shape("polygon", SQUARE), bad)
-
-
-def test_what_encloses_nothing_is_no_matter_under_another_label():
-    assert painted(shape("point", [[5, 5]], "marker"), shape("polygon", SQUARE)).sum() == 121
-
-
-def test_unknown_labels_are_listed_once():
-    found = annotation(*(shape("point", [[1, 1]], label) for label in ("A ", "b", "c", "b")))
-    assert unknown_labels(found, ["a"]) == ["b", "c"]
-    assert unknown_labels(annotation(shape("polygon", SQUARE, "_background_")), []) == []
-
-
-# --- Reading.
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_read_with_or_without_byte_order_mark(tmp_path, encoding):
-    page = document(entry(label="Lungenentzündung"))
-    (tmp_path / "a.json").write_text(json.dumps(page, ensure_ascii=False), encoding=encoding)
-    found = read_annotation(tmp_path / "a.json")
-    assert found.shapes[0].label == "Lungenentzündung"
-    assert (found.film, found.embedded, found.height, found.width) == ("a.png", None, 60, 60)
-    assert found.shapes[0].points.dtype == np.float64
-
-
-def test_first_releases_wrote_neither_kind_nor_size(tmp_path):
-    page = document({"label": "x", "points": SQUARE})
-    del page["imageHeight"], page["imageWidth"]
-    found = read_annotation(written(tmp_path, page))
-    assert (found.height, found.width, found.shapes[0].shape_type) == (None, None, "polygon")
-
-
-@pytest.mark.parametrize("inside", [1, 255])
-def test_read_mask_shape(tmp_path, inside):
-    stamp = np.array([[0, 1, 1], [1, 0, 0]])
-    points = [[4, 6], [6, 7]]
-    page = document(entry(shape_type="mask", points=points, mask=png(stamp * inside)))
-    found = read_annotation(written(tmp_path, page))
-    assert np.array_equal(found.shapes[0].mask, stamp.astype(bool))
-    assert paint(found, "x", 60, 60)[6:8, 4:7].tolist() == stamp.astype(bool).tolist()
-
-
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        (entry(points=[[1, 1], [2, float("nan")], [3, 3]]), "point 2"),
-        (entry(points=[[1, 1], [2, float("inf")], [3, 3]]), "point 2"),
-        (entry(points=[[1, 1], [2, 10**400], [3, 3]]), "point 2"),
-        (entry(points=[[1, 1], [2, "2"], [3, 3]]), "point 2"),
-        (entry(points=[[1, 1], [2, True], [3, 3]]), "point 2"),
-        (entry(points=[[1, 1], [2, 2, 2], [3, 3]]), "point 2"),
-        (entry(points=[[1, 1], [2, 2]]), "2 points instead of at least 3"),
-        (entry(points=[]), "0 points"),
-        (entry(points="none"), "no list of points"),
-        (entry(shape_type="rectangle"), "4 points instead of 2"),
-        (entry(shape_type="circle"), "4 points instead of 2"),
-        (entry(shape_type="oriented_rectangle", points=SQUARE[:3]), "3 points instead of 4"),
-        (entry(shape_type="star"), "unknown kind 'star'"),
-        (entry(shape_type=["polygon"]), "unknown kind"),
-        (entry(shape_type="mask", points=[[0, 0], [1, 1]]), "its mask is no sound base64"),
-        (entry(shape_type="mask", points=[[0, 0], [1, 1]], mask="%%%"), "base64"),
-        (entry(shape_type="mask", points=[[0, 0], [1, 1]], mask="AAAA"), "no sound PNG"),
-        (entry(shape_type="mask", points=[[0, 0], [1, 1]], mask=png([[1]])), "1×1 .* 2×2"),
-    ],
-)
-def test_bad_shape_is_named(tmp_path, bad, reason):
-    path = written(tmp_path, document(entry(), bad))
-    with pytest.raises(StudyError, match=rf"a\.json: shape 2 \('x'\).*{reason}") as error:
-        read_annotation(path)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        [],
-        None,
-        "text",
-        {"images": [], "annotations": []},
-        document() | {"shapes": {}},
-        document() | {"shapes": None},
-        document() | {"imagePath": None},
-        document() | {"imagePath": "a\0.png"},
-        document() | {"imageData": "not base64"},
-        document() | {"imageData": 7},
-        document() | {"imageHeight": "60"},
-        document() | {"imageHeight": 0},
-        document() | {"imageWidth": 1.5},
-        document() | {"imageWidth": float("nan")},
-        document() | {"imageWidth": True},
-        document("shape"),
-        document({"points": SQUARE}),
-        document(entry(label=None)),
-        document(entry(label="  ")),
-        document(entry(label="\ud800")),
-    ],
-)
-def test_bad_document_is_named(tmp_path, page):
-    with pytest.raises(StudyError, match=r"a\.json: "):
-        read_annotation(written(tmp_path, page))
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff\xfe{\0}\0", b'{"shapes": "\xe9"}', b"[" * 100_000]
-)
-def test_no_json_is_named(tmp_path, content):
-    path = tmp_path / "a.json"
-    path.write_bytes(content)
-    with pytest.raises(StudyError, match=r"a\.json"):
-        read_annotation(path)
-    with pytest.raises(StudyError, match="none.json cannot be read"):
-        read_annotation(tmp_path / "none.json")
-
-
-def mutations(value):
-    """The value as it should be, or anything at all."""
-    anything = st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["label", "points", "mask"]), inner, max_size=3)
-        ),
-        max_leaves=6,
-    )
-    return st.one_of(value, value, value, anything)
-
-
-coordinates = mutations(st.lists(mutations(st.floats(-99, 99)), min_size=2, max_size=2))
-entries = st.fixed_dictionaries(
-    {},
-    optional={
-        "label": mutations(st.sampled_from(["x", "y", "_background_"])),
-        "shape_type": mutations(
-            st.sampled_from(["polygon", "circle", "rectangle", "mask", "point", "linestrip"])
-        ),
-        "points": mutations(st.lists(coordinates, max_size=5)),
-        "mask": mutations(st.sampled_from([None, png([[1]]), "AAAA"])),
-    },
-)
-pages = mutations(
-    st.fixed_dictionaries(
-        {"shapes": mutations(st.lists(mutations(entries), max_size=3))},
-        optional={
-            "imagePath": mutations(st.just("a.png")),
-            "imageData": mutations(st.none()),
-            "imageHeight": mutations(st.integers(1, 99)),
-            "imageWidth": mutations(st.integers(1, 99)),
-        },
-    )
-)
-
-
-@given(pages)
-@settings(max_examples=300, deadline=None)
-def test_any_json_is_read_and_painted_or_refused(tmp_path_factory, page):
-    path = tmp_path_factory.getbasetemp() / "any.json"
-    path.write_text(json.dumps(page))
-    try:
-        assert paint(read_annotation(path), "x", 20, 30).shape == (20, 30)
-    except StudyError as error:
-        assert str(path) in str(error) and "\n" not in str(error)
-
-
-# --- Writing.
-
-places = st.tuples(st.floats(-80, 140, allow_nan=False), st.floats(-80, 140, allow_nan=False))
-sound_shapes = st.one_of(
-    st.builds(lambda p: shape("polygon", p), st.lists(places, min_size=3, max_size=7)),
-    st.builds(lambda p: shape("rectangle", p), st.tuples(places, places)),
-    st.builds(lambda p: shape("circle", p, " X"), st.tuples(places, places)),
-    st.builds(
-        lambda x, y, seed: shape(
-            "mask",
-            [[x, y], [x + 6, y + 3]],
-            mask=np.random.default_rng(seed).random((4, 7)) > 0.5,
-        ),
-        st.integers(-5, 60),
-        st.integers(-5, 60),
-        st.integers(0, 9),
-    ),
-)
-
-
-@given(st.lists(sound_shapes, max_size=4))
-@settings(max_examples=60, deadline=None)
-def test_what_is_written_paints_the_same(tmp_path_factory, shapes):
-    path = tmp_path_factory.getbasetemp() / "round.json"
-    write_annotation(path, "../films/a.png", shapes, height=60, width=60, overwrite=True)
-    found = read_annotation(path)
-    assert (found.film, found.height, found.width) == ("../films/a.png", 60, 60)
-    assert np.array_equal(paint(found, "x", 60, 60), painted(*shapes))
-
-
-def test_written_file_has_the_keys_that_labelme_wants(tmp_path):
-    path = tmp_path / "new" / "a.json"
-    write_annotation(path, "..\\a.png", [shape("polygon", SQUARE)], 60, 50)
-    page = json.loads(path.read_text(encoding="utf-8"))
-    assert page["imageData"] is None and page["imagePath"] == "../a.png"
-    assert (page["imageHeight"], page["imageWidth"]) == (60, 50)
-    assert {"version", "flags"} <= set(page)
-    assert set(page["shapes"][0]) == {
-        "label", "points", "group_id", "description", "shape_type", "flags", "mask",
-    }  # fmt: skip
-
-
-def test_nothing_is_overwritten_or_half_written(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text("the user's")
-    with pytest.raises(StudyError, match=r"a\.json exists already"):
-        write_annotation(path, "a.png", [], 60, 60)
-    with pytest.raises(ValueError, match="2 points instead of at least 3"):
-        write_annotation(path, "a.png", [shape("polygon", SQUARE[:2])], 60, 60, overwrite=True)
-    assert path.read_text() == "the user's"
-    write_annotation(path, "a.png", [], 60, 60, overwrite=True)
-    assert read_annotation(path).shapes == ()
-
-
-# --- LabelMe itself, and its real files.
+    assert np.array_equal(drawn(shape("linestrip", points)), drawn(shape("polygon", points)))
 
 
 def random_shape(random):
@@ -399,23 +127,225 @@ def test_same_pixels_as_labelme():
     random = np.random.default_rng(0)
     for _ in range(500):
         one = random_shape(random)
-        theirs, _ = shapes_to_label(
-            (60, 60),
-            [
-                {
-                    "label": "x",
-                    "points": one.points.tolist(),
-                    "shape_type": one.shape_type,
-                    "group_id": None,
-                    "flags": {},
-                    "description": "",
-                    "mask": one.mask,
-                }
-            ],
-            {"x": 1},
-        )
-        assert np.array_equal(painted(one), theirs == 1), one
+        theirs = entry(shape_type=one.shape_type, points=one.points.tolist(), mask=one.mask)
+        theirs |= {"group_id": None, "flags": {}, "description": ""}
+        expected, _ = shapes_to_label((60, 60), [theirs], {"x": 1})
+        assert np.array_equal(drawn(one), expected == 1), one
 
+
+# --- Labels, overlaps, holes.
+
+
+def test_labels_have_masks_of_their_own():
+    lung, opacity = shape("polygon", SQUARE, "lung"), shape("circle", [[25, 25], [28, 25]])
+    assert drawn(lung, opacity, label="lung").sum() == 121
+    assert drawn(lung, opacity).sum() == drawn(opacity).sum()
+    assert not drawn(lung).any()
+
+
+def test_labels_ignore_case_and_outer_spaces():
+    assert drawn(shape("polygon", SQUARE, " Pneumonia"), label="PNEUMONIA ").sum() == 121
+    assert not drawn(shape("polygon", SQUARE, "pneumonias"), label="pneumonia").any()
+
+
+def test_background_cuts_a_hole_in_what_came_before():
+    body, hole = shape("polygon", SQUARE), shape("rectangle", [[23, 23], [24, 24]], "_background_")
+    later = shape("rectangle", [[24, 24], [24, 24]])
+    assert drawn(body, hole).sum() == 121 - 4
+    assert drawn(hole, body).sum() == 121
+    assert drawn(body, hole, later).sum() == 121 - 3
+
+
+corners = st.tuples(st.integers(-5, 65), st.integers(-5, 65))
+
+
+@given(st.lists(st.lists(corners, min_size=3, max_size=6), min_size=1, max_size=5), st.randoms())
+@settings(max_examples=50, deadline=None)
+def test_union_has_no_order(outlines, random):
+    shapes = [shape("polygon", points) for points in outlines]
+    union = drawn(*shapes)
+    assert np.array_equal(union, np.any([drawn(one) for one in shapes], axis=0))
+    random.shuffle(shapes)
+    assert np.array_equal(drawn(*shapes), union)
+
+
+OPEN = {"line": SQUARE[:2], "point": SQUARE[:1], "points": SQUARE[:3], "linestrip": SQUARE[:2]}
+
+
+@pytest.mark.parametrize("kind", OPEN)
+@pytest.mark.parametrize("label", ["x", "_background_", "marker"])
+def test_what_encloses_nothing_is_refused_under_the_label(kind, label):
+    shapes = shape("polygon", SQUARE), shape(kind, OPEN[kind], label)
+    if label == "marker":
+        assert drawn(*shapes).sum() == 121
+    else:
+        with pytest.raises(StudyError, match=rf"a\.json: shape 2 \('{label}'\) .*encloses nothing"):
+            drawn(*shapes)
+
+
+def test_unknown_labels_are_listed_once():
+    found = annotation(*(shape("point", [[1, 1]], label) for label in ("A ", "b", "c", "b")))
+    assert unknown_labels(found, ["a"]) == ["b", "c"]
+    assert unknown_labels(annotation(shape("polygon", SQUARE, "_background_")), []) == []
+
+
+# --- Outlines that do not say what they enclose.
+
+
+def test_crossing_outlines_are_told_from_simple_ones():
+    random = np.random.default_rng(0)
+    turn = np.sort(random.uniform(0, 2 * np.pi, (40, 12)), axis=1)
+    for angles in turn:  # star-shaped about the centre, so simple
+        radius = random.uniform(20, 60, 12)
+        outline = np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1)
+        assert not crosses_itself(outline)
+    assert crosses_itself(np.array(SQUARE, float)[[0, 2, 1, 3]])
+
+
+@pytest.mark.parametrize(("beyond", "refused"), [(2, False), (4, True)])
+@pytest.mark.parametrize("label", ["x", "_background_", "other"])
+def test_shapes_may_leave_the_image_by_two_pixels(beyond, refused, label):
+    outside = annotation(shape("rectangle", [[-beyond, 5], [20, 60 + beyond]], label))
+    if refused and label != "other":
+        with pytest.raises(StudyError, match="beyond"):
+            refuse_unsound(outside, ["x"], 60, 60)
+    else:
+        refuse_unsound(outside, ["x"], 60, 60)
+
+
+# --- Reading.
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_read_with_or_without_byte_order_mark(tmp_path, encoding):
+    content = document(entry(label="Lungenentzündung"))
+    (tmp_path / "a.json").write_text(json.dumps(content, ensure_ascii=False), encoding=encoding)
+    found = read_annotation(tmp_path / "a.json")
+    assert found.shapes[0].label == "Lungenentzündung"
+    assert (found.image, found.embedded, found.height, found.width) == ("a.png", None, 60, 60)
+    assert found.shapes[0].points.dtype == np.float64
+
+
+def test_first_releases_wrote_neither_kind_nor_size(tmp_path):
+    content = document({"label": "x", "points": SQUARE})
+    del content["imageHeight"], content["imageWidth"]
+    found = read_annotation(written(tmp_path, content))
+    assert (found.height, found.width, found.shapes[0].shape_type) == (None, None, "polygon")
+
+
+@pytest.mark.parametrize("inside", [1, 255])
+def test_read_mask_shape(tmp_path, inside):
+    stamp = np.array([[0, 1, 1], [1, 0, 0]])
+    mask = entry(shape_type="mask", points=[[4, 6], [6, 7]], mask=png(stamp * inside))
+    found = read_annotation(written(tmp_path, document(mask)))
+    assert np.array_equal(found.shapes[0].mask, stamp.astype(bool))
+    assert rasterize(found, "x", 60, 60)[6:8, 4:7].tolist() == stamp.astype(bool).tolist()
+
+
+BOX = {"shape_type": "mask", "points": [[0, 0], [1, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        *(
+            (entry(points=[[1, 1], point, [3, 3]]), "point 2")
+            for point in ([2, float("nan")], [2, float("inf")], [2, 10**400], [2, "2"], [2, True])
+        ),
+        (entry(points=[[1, 1], [2, 2, 2], [3, 3]]), "point 2"),
+        (entry(points=[[1, 1], [2, 2]]), "2 points instead of at least 3"),
+        (entry(points="none"), "points"),
+        (entry(shape_type="rectangle"), "4 points instead of 2"),
+        (entry(shape_type="oriented_rectangle", points=SQUARE[:3]), "3 points instead of 4"),
+        (entry(shape_type="star"), "star"),
+        (entry(shape_type=["polygon"]), "polygon"),
+        (entry(**BOX), "base64"),
+        (entry(**BOX, mask="%%%"), "base64"),
+        (entry(**BOX, mask="AAAA"), "PNG"),
+        (entry(**BOX, mask=png([[1]])), "1×1 .* 2×2"),
+    ],
+)
+def test_bad_shape_is_named(tmp_path, bad, reason):
+    path = written(tmp_path, document(entry(), bad))
+    with pytest.raises(StudyError, match=rf"a\.json: shape 2 \('x'\).*{reason}") as error:
+        read_annotation(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *([], None, "text", {"images": [], "annotations": []}),
+        *(document(shapes=shapes) for shapes in ({}, None, ["shape"], [{"points": SQUARE}])),
+        *(document(imagePath=path) for path in (None, 7, "a\0.png")),
+        *(document(imageData=data) for data in ("not base64", 7)),
+        *(document(imageHeight=height) for height in ("60", 0, 1.5, float("nan"), True, 10**9)),
+        *(document(entry(label=label)) for label in (None, "  ", "\ud800")),
+    ],
+)
+def test_bad_document_is_named(tmp_path, content):
+    with pytest.raises(StudyError, match=r"a\.json: "):
+        read_annotation(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe{\0}\0", b'{"shapes": "\xe9"}', b"[" * 100_000, b'{"a": 1, "a": 2}'],
+)
+def test_what_is_not_json_is_named(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(StudyError, match=r"a\.json"):
+        read_annotation(path)
+    with pytest.raises(StudyError, match=r"none\.json cannot be read"):
+        read_annotation(tmp_path / "none.json")
+
+
+# --- Writing.
+
+places = st.tuples(st.floats(-80, 140, allow_nan=False), st.floats(-80, 140, allow_nan=False))
+valid_shapes = st.one_of(
+    st.builds(lambda p: shape("polygon", p), st.lists(places, min_size=3, max_size=7)),
+    st.builds(lambda p: shape("rectangle", p), st.tuples(places, places)),
+    st.builds(lambda p: shape("circle", p, " X"), st.tuples(places, places)),
+    st.builds(
+        lambda x, y, bits: shape(
+            "mask", [[x, y], [x + 3, y + 1]], mask=np.array(bits, bool).reshape(2, 4)
+        ),
+        st.integers(-5, 60),
+        st.integers(-5, 60),
+        st.lists(st.booleans(), min_size=8, max_size=8),
+    ),
+)
+
+
+@given(st.lists(valid_shapes, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_what_is_written_is_read_back(tmp_path_factory, shapes):
+    path = tmp_path_factory.getbasetemp() / "round.json"
+    write_annotation(path, "..\\images\\a.png", shapes, height=60, width=50, overwrite=True)
+    found = read_annotation(path)
+    assert (found.image, found.height, found.width) == ("../images/a.png", 60, 50)
+    assert np.array_equal(rasterize(found, "x", 60, 60), drawn(*shapes))
+    content = json.loads(path.read_text("utf-8"))
+    assert content["imageData"] is None and {"version", "flags"} <= content.keys()
+    keys = {"label", "points", "group_id", "description", "shape_type", "flags", "mask"}
+    assert all(set(one) == keys for one in content["shapes"])  # as labelme wants them
+
+
+def test_nothing_is_overwritten_or_half_written(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("the user's")
+    with pytest.raises(StudyError, match=r"a\.json exists"):
+        write_annotation(path, "a.png", [], 60, 60)
+    with pytest.raises(ValueError, match="2 points"):
+        write_annotation(path, "a.png", [shape("polygon", SQUARE[:2])], 60, 60, overwrite=True)
+    assert path.read_text() == "the user's"
+    write_annotation(path, "a.png", [], 60, 60, overwrite=True)
+    assert read_annotation(path).shapes == ()
+
+
+# --- Real files.
 
 VERSIONS = ["v3.16.7", "v4.5.13", "v5.4.1", "v6.3.1", "v7.1.0"]
 
@@ -427,35 +357,173 @@ def test_every_release_gives_the_same_masks(real_data, version):
     for path in sorted((folder / version / "ann").glob("*.json")):
         found, reference = read_annotation(path), read_annotation(newest / path.name)
         assert (found.height, found.width) == (reference.height, reference.width)
-        size = (found.height, found.width)
-        assert np.array_equal(paint(found, "lung", *size), paint(reference, "lung", *size))
-        assert paint(found, "lung", *size).any() == (path.stem != "empty")
+        mask = rasterize(found, "lung", found.height, found.width)
+        assert np.array_equal(mask, rasterize(reference, "lung", *mask.shape))
+        assert mask.any() == (path.stem != "empty")
         assert (found.embedded is not None) == ("embedded" in path.stem)
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_pneumonia_of_every_release(real_data, version):
-    found = read_annotation(
-        real_data / "labelme_versions" / version / "ann" / "all_shapes_relative.json"
-    )
+    found = read_annotation(folder / version / "ann" / "all_shapes_relative.json")
+    mask = rasterize(found, "pneumonia", found.height, found.width)
+    assert mask[140:201, 100:151].all()  # the rectangle, its corners truncated
+    assert mask[90, 40:81].all() and not mask[90, 38]  # the circle of radius 20.5 at (60, 90)
     kinds = {one.shape_type for one in found.shapes if one.label == "pneumonia"}
-    region = paint(found, "pneumonia", found.height, found.width)
-    assert region[140:201, 100:151].all()  # the rectangle, its corners truncated
-    assert region[90, 40:81].all() and not region[90, 38]  # the circle of radius 20.5 at (60, 90)
     assert ("mask" in kinds) == (version not in VERSIONS[:2])  # 3 and 4 knew no masks
-    for label in ("marker", "catheter"):
-        with pytest.raises(StudyError, match=f"'{label}'.* encloses nothing"):
-            paint(found, label, found.height, found.width)
 
 
 def test_radiologists_masks(real_data):
     folder = real_data / "covid_opacities"
     overlaps = []
     for path in sorted((folder / "annotations").glob("*.json")):
-        truth = np.asarray(Image.open(folder / "masks" / f"{path.stem}.png")) > 0
-        region = paint(read_annotation(path), "pneumonia", *truth.shape)
-        if truth.any():
-            overlaps.append((region & truth).sum() / (region | truth).sum())
+        given_mask = np.asarray(Image.open(folder / "masks" / f"{path.stem}.png")) > 0
+        mask = rasterize(read_annotation(path), "pneumonia", *given_mask.shape)
+        if given_mask.any():
+            overlaps.append((mask & given_mask).sum() / (mask | given_mask).sum())
         else:
-            assert not region.any()
+            assert not mask.any()
     assert len(overlaps) == 65 and np.mean(overlaps) >= 0.97
+
+
+# --- Anything: a result or a StudyError of one line, in bounded time.
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("fuzz") / "a.json"
+
+
+def read_or_refuse(path):
+    """What a run does with an annotation; returns it, or None if it is refused."""
+    try:
+        found = read_annotation(path)
+        height, width = (min(side or 60, 200) for side in (found.height, found.width))
+        for label in {"pneumonia", *(one.label for one in found.shapes)}:
+            refuse_unsound(found, [label], height, width)
+            mask = rasterize(found, label, height, width)
+            assert mask.shape == (height, width) and mask.dtype == bool
+    except StudyError as error:
+        assert "a.json" in str(error) and len(str(error).splitlines()) == 1
+        return None
+    return found
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.binary(max_size=60) | anything.map(lambda value: json.dumps(value).encode()))
+@settings(max_examples=250, deadline=None)
+def test_any_bytes_and_any_json_are_refused(path, content):
+    path.write_bytes(content)
+    assert read_or_refuse(path) is None  # no such value is an annotation
+
+
+def steps(value, way=()):
+    """The way to each part of a JSON value."""
+    yield way
+    inner = value.items() if isinstance(value, dict) else ()
+    for key, part in enumerate(value) if isinstance(value, list) else inner:
+        yield from steps(part, (*way, key))
+
+
+def changed(value, way, change):
+    value = copy.deepcopy(value)
+    if not way:
+        return change(value)
+    holder = value
+    for key in way[:-1]:
+        holder = holder[key]
+    holder[way[-1]] = change(holder[way[-1]])
+    return value
+
+
+CHANGES = [
+    lambda value: None,
+    lambda value: [value],
+    lambda value: {"x": value},
+    lambda value: str(value),
+    lambda value: -1e308,
+    lambda value: float("nan"),
+    lambda value: 10**400,
+    lambda value: value * 2 if isinstance(value, (list, str, int, float)) else value,
+    lambda value: value[:-1] if isinstance(value, (list, str)) else True,
+    lambda value: value[::-1] if isinstance(value, (list, str)) else "",
+    lambda value: "\ud800\0\n",
+]
+KINDS = [shape("polygon", SQUARE), shape("circle", SQUARE[:2]), shape("point", SQUARE[:1], "y")]
+MADE = document(
+    *(entry(shape_type=one.shape_type, points=one.points.tolist()) for one in KINDS),
+    entry(**BOX, mask=png(np.eye(2))),
+)
+
+
+def pages(folder):
+    """Annotations of the releases of LabelMe, and of radiologists, with few points each."""
+    paths = sorted((folder / "labelme_versions").rglob("*.json"))
+    paths += sorted((folder / "covid_opacities").rglob("*.json"))[:5]
+    found = [MADE, *(json.loads(path.read_text("utf-8-sig")) for path in paths)]
+    found = [page for page in found if isinstance(page, dict) and page.get("shapes")]
+    for page in found:
+        for one in page["shapes"]:
+            one["points"] = one["points"][:8]
+    return [page for page in found if len(json.dumps(page)) < 20_000]
+
+
+@pytest.mark.parametrize("what", ["parts", "bytes"])
+@given(data=st.data())
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_annotations_with_parts_or_bytes_changed(path, shared, what, data):
+    page = data.draw(st.sampled_from(shared))
+    if what == "parts":
+        for _ in range(data.draw(st.integers(1, 3))):
+            way = data.draw(st.sampled_from(list(steps(page))))
+            page = changed(page, way, data.draw(st.sampled_from(CHANGES)))
+        path.write_text(json.dumps(page))
+    else:
+        content = bytearray(json.dumps(page).encode())
+        for _ in range(data.draw(st.integers(1, 4))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    read_or_refuse(path)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    from conftest import SHARED
+
+    return pages(SHARED / "data")
+
+
+RANDOM = np.random.default_rng(0).integers(0, 60, (900_000, 2))
+TURN = np.linspace(0, 2 * np.pi, 49_999)
+LARGE = {  # the outlines, and whether they are accepted
+    "10 MB in one polygon": ([RANDOM.tolist()], False),
+    "10 MB in many polygons": (RANDOM.reshape(-1, 100, 2).tolist(), False),
+    "as many points as are read, at random": ([RANDOM[:50_000].tolist()], False),
+    "as many points as are read, in a circle": (
+        [np.stack([30 + 20 * np.cos(TURN), 30 + 20 * np.sin(TURN)], axis=1).tolist()],
+        True,
+    ),
+    "as many as are read, in triangles": (RANDOM[:48_000].reshape(-1, 3, 2).tolist(), True),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_masses_of_points_take_bounded_time(path, kind):
+    outlines, accepted = LARGE[kind]
+    shapes = [{"label": "pneumonia", "points": points} for points in outlines]
+    path.write_text(json.dumps({"shapes": shapes, "imagePath": "a.png"}))
+    start = time.perf_counter()
+    assert (read_or_refuse(path) is not None) == accepted
+    assert time.perf_counter() - start < MAX_SECONDS
+
+
+@pytest.mark.parametrize("opening", ["[", '{"shapes":', '{"shapes": [{"points": [', "[[["])
+def test_deep_nesting_takes_bounded_time(path, opening):
+    path.write_text(opening * (2_000_000 // len(opening)))
+    start = time.perf_counter()
+    assert read_or_refuse(path) is None
+    assert time.perf_counter() - start < MAX_SECONDS

@@ -1,4 +1,6 @@
-"""Pooling with indices, its inverse, and film scaling."""
+"""Pooling with indices and its inverse, input scaling, batch normalisation, atrous convolution."""
+
+import itertools
 
 import keras
 import numpy as np
@@ -6,11 +8,12 @@ import pytest
 import tensorflow as tf
 
 from pneumo_keras.models.layers import (
+    AtrousConv2D,
     BatchNormalization,
-    FilmScaling,
+    InputScaling,
     MaxPoolingWithIndices2D,
     MaxUnpooling2D,
-    film_input,
+    image_input,
 )
 
 SHAPE = (3, 8, 6, 5)
@@ -20,6 +23,10 @@ def tie_free(shape=SHAPE, seed=0):
     """Integers as float32, no two alike, so that every maximum is one pixel and sums are exact."""
     values = np.random.default_rng(seed).permutation(np.prod(shape)) - np.prod(shape) // 2
     return tf.constant(values.reshape(shape), tf.float32)
+
+
+def normal(shape=SHAPE, seed=0):
+    return tf.constant(np.random.default_rng(seed).normal(3, 2, shape), tf.float32)
 
 
 def pool_and_unpool(features):
@@ -37,7 +44,7 @@ def reference_pool_and_unpool(features):
 
 
 def outputs_and_gradient(function, features):
-    """The outputs, and the gradient of a sum that weighs every output value differently."""
+    """The outputs, and the gradient of a sum that weights every output value differently."""
     with tf.GradientTape() as tape:
         tape.watch(features)
         outputs = function(features)
@@ -50,17 +57,6 @@ def test_pool_and_unpool_are_bit_equal_to_argmax_and_scatter_nd():
     theirs = outputs_and_gradient(reference_pool_and_unpool, tie_free())
     for our, their in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(our, their)
-
-
-def test_indices_name_the_pixels_that_argmax_names():
-    features = tie_free()
-    _, indices = MaxPoolingWithIndices2D()(features)
-    _, flat = tf.nn.max_pool_with_argmax(features, 2, 2, "VALID", include_batch_in_index=True)
-    film, row, column, channel = np.indices(indices.shape)
-    _, height, width, channels = SHAPE
-    window = indices.numpy()
-    pixel = (film * height + 2 * row + window // 2) * width + 2 * column + window % 2
-    np.testing.assert_array_equal(pixel * channels + channel, flat)
 
 
 def test_a_window_worked_by_hand():
@@ -76,23 +72,14 @@ def test_a_window_worked_by_hand():
     ("window", "index"),
     [([5, 5, 5, 5], 0), ([0, 5, 5, 5], 1), ([0, 0, 5, 5], 2), ([-5, -9, -5, -5], 0)],
 )
-def test_ties_go_to_the_first_pixel_value_and_gradient(window, index):
+def test_ties_go_to_the_first_pixel_in_value_and_gradient(window, index):
     features = tf.reshape(tf.constant(window, tf.float32), (1, 2, 2, 1))
     with tf.GradientTape() as tape:
         tape.watch(features)
         values, indices = MaxPoolingWithIndices2D()(features)
     gradient = tape.gradient(values, features).numpy().ravel()
-    assert values.numpy().item() == max(window)
-    assert indices.numpy().item() == index
+    assert (values.numpy().item(), indices.numpy().item()) == (max(window), index)
     assert gradient.tolist() == np.eye(4)[index].tolist()
-
-
-def test_permuting_the_films_of_a_batch_permutes_the_outputs():
-    features, order = tie_free(), [2, 0, 1]
-    for whole, permuted in zip(
-        pool_and_unpool(features), pool_and_unpool(tf.gather(features, order)), strict=True
-    ):
-        np.testing.assert_array_equal(permuted, tf.gather(whole, order))
 
 
 def test_xla_computes_the_same_forward_and_backward():
@@ -110,19 +97,17 @@ def test_mixed_float16_keeps_values_and_indices_exact():
     values, indices = pool(features)
     unpooled = unpool(values, indices)
     assert (values.dtype, indices.dtype, unpooled.dtype) == (tf.float16, tf.int32, tf.float16)
+    promised = pool(keras.KerasTensor((2, 4, 4, 3)))
+    assert [part.dtype for part in (*promised, unpool(*promised))] == [
+        "float16",
+        "int32",
+        "float16",
+    ]
     for half, single in zip((values, unpooled), pool_and_unpool(features), strict=True):
         np.testing.assert_array_equal(tf.cast(half, tf.float32), single)
 
 
-def test_symbolic_shapes_and_types_are_the_real_ones():
-    for policy in ("float32", "mixed_float16"):
-        pool = MaxPoolingWithIndices2D(dtype=policy)
-        unpool = MaxUnpooling2D(dtype=policy)
-        promised = pool(keras.KerasTensor((3, 8, 6, 5)))
-        kept = pool(tie_free())
-        promised = [*promised, unpool(*promised)]
-        for promise, real in zip(promised, [*kept, unpool(*kept)], strict=True):
-            assert (promise.shape, promise.dtype) == (tuple(real.shape), real.dtype.name)
+# === Input ===
 
 
 @pytest.mark.parametrize(
@@ -134,64 +119,26 @@ def test_symbolic_shapes_and_types_are_the_real_ones():
         ("tf", keras.applications.xception.preprocess_input),
     ],
 )
-def test_film_scaling_is_that_of_keras_applications(scaling, preprocess):
+def test_input_scaling_is_that_of_keras_applications(scaling, preprocess):
     grey = np.random.default_rng(0).uniform(0, 255, (2, 5, 4, 1)).astype("float32")
     expected = preprocess(np.repeat(grey, 3, axis=-1).copy())
-    np.testing.assert_allclose(FilmScaling(scaling)(grey), expected, atol=1e-4)
-
-
-def test_white_in_caffe_scaling():
-    white = FilmScaling("caffe")(np.full((1, 1, 1, 1), 255.0, "float32"))
-    np.testing.assert_allclose(white[0, 0, 0], [151.061, 138.221, 131.32], atol=1e-3)
-
-
-@pytest.mark.parametrize("scaling", ["caffe", "tf", "unit"])
-def test_rgb_of_equal_channels_is_grey(scaling):
-    grey = np.random.default_rng(1).integers(0, 256, (2, 4, 4, 1)).astype("float32")
-    np.testing.assert_array_equal(
-        FilmScaling(scaling)(np.repeat(grey, 3, axis=-1)), FilmScaling(scaling)(grey)
-    )
+    np.testing.assert_allclose(InputScaling(scaling)(grey), expected, atol=1e-4)
 
 
 def test_colour_is_averaged_and_the_paper_scales_to_one():
-    film = np.array([30, 60, 90], "float32").reshape(1, 1, 1, 3)
-    np.testing.assert_allclose(FilmScaling("unit")(film)[0, 0, 0], [60 / 255] * 3, rtol=1e-6)
+    image = np.array([30, 60, 90], "float32").reshape(1, 1, 1, 3)
+    np.testing.assert_allclose(InputScaling("unit")(image)[0, 0, 0], [60 / 255] * 3, rtol=1e-6)
 
 
-def test_unknown_scaling_is_refused():
-    with pytest.raises(ValueError, match="caffe, tf, unit"):
-        FilmScaling("imagenet")
-
-
-@pytest.mark.parametrize("size", [0, 16, 100])
-def test_film_input_refuses_sizes_that_do_not_fit(size):
-    with pytest.raises(ValueError, match=f"SegNet .* multiple of 32; got {size}"):
-        film_input(size, 32, "SegNet")
+def test_unknown_scaling_and_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="imagenet"):
+        InputScaling("imagenet")
+    for size in (0, 16, 100):
+        with pytest.raises(ValueError, match=f"SegNet .*32.*{size}"):
+            image_input(size, 32, "SegNet")
 
 
 # === BatchNormalization ===
-
-
-def test_batch_normalization_is_keras_s_own():
-    """Output, gradients and moving statistics of three training steps, then inference."""
-    random = np.random.default_rng(0)
-    ours = BatchNormalization(momentum=0.9, epsilon=1e-5)
-    keras_s = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
-    for _ in range(3):
-        features = tf.constant(3 + 2 * random.standard_normal((2, 4, 6, 5)), tf.float32)
-        results = []
-        for layer in (ours, keras_s):
-            with tf.GradientTape() as tape:
-                tape.watch(features)
-                normalised = layer(features, training=True)
-                loss = tf.reduce_sum(normalised**3)
-            weights = [features, layer.gamma.value, layer.beta.value]
-            results.append([normalised, *tape.gradient(loss, weights)])
-        for one, other in zip(*results, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
-    for one, other in zip(ours.get_weights(), keras_s.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5)
-    np.testing.assert_allclose(ours(features), keras_s(features), rtol=1e-5, atol=1e-6)
 
 
 def normalisations(policy="float32"):
@@ -208,26 +155,36 @@ def normalisations(policy="float32"):
     return both
 
 
-def features_with_offset(seed):
-    return tf.constant(np.random.default_rng(seed).normal(3, 2, SHAPE), tf.float32)
-
-
-def normalised_and_gradients(layer, features, training):
+def normalised_and_gradients(layer, features, training=True):
     with tf.GradientTape() as tape:
         tape.watch(features)
         outputs = layer(features, training=training)
-        total = tf.reduce_sum(tf.cast(outputs, tf.float32) * features_with_offset(99))
+        total = tf.reduce_sum(tf.cast(outputs, tf.float32) * normal(seed=99))
     return outputs, *tape.gradient(total, [features, layer.gamma.value, layer.beta.value])
 
 
-def test_batch_norm_stands_still_in_inference_and_when_frozen():
+@pytest.mark.parametrize("xla", [False, True])
+def test_batch_norm_trains_as_keras_does(xla):
+    """Outputs, gradients and moving statistics of three steps, by TensorFlow's fused operation."""
+    ours, theirs = normalisations()
+    step = tf.function(lambda x: normalised_and_gradients(ours, x), jit_compile=xla)
+    for seed in range(3):
+        features = normal(seed=seed)
+        for our, their in zip(
+            step(features), normalised_and_gradients(theirs, features), strict=True
+        ):
+            np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-3)
+    for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-5)
+
+
+def test_batch_norm_is_constant_in_inference_and_when_frozen():
     for frozen, training in ((False, False), (True, True)):
         ours, theirs = normalisations()
         ours.trainable = theirs.trainable = not frozen
         before = ours.get_weights()
-        features = features_with_offset(0)
         np.testing.assert_array_equal(
-            ours(features, training=training), theirs(features, training=training)
+            ours(normal(), training=training), theirs(normal(), training=training)
         )
         for now, then in zip(ours.get_weights(), before, strict=True):
             np.testing.assert_array_equal(now, then)
@@ -235,8 +192,7 @@ def test_batch_norm_stands_still_in_inference_and_when_frozen():
 
 def test_batch_norm_in_mixed_precision_keeps_single_precision_statistics():
     ours, theirs = normalisations("mixed_float16")
-    features = features_with_offset(0)
-    our, their = ours(features, training=True), theirs(features, training=True)
+    our, their = ours(normal(), training=True), theirs(normal(), training=True)
     assert our.dtype == tf.float16
     np.testing.assert_allclose(our, their, rtol=0.02, atol=0.02)
     for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
@@ -244,25 +200,89 @@ def test_batch_norm_in_mixed_precision_keeps_single_precision_statistics():
         np.testing.assert_allclose(our, their, rtol=1e-3)
 
 
-def test_batch_norm_under_xla():
-    ours, theirs = normalisations()
-    features = features_with_offset(0)
-    compiled = tf.function(lambda x: normalised_and_gradients(ours, x, True), jit_compile=True)
-    for our, their in zip(
-        compiled(features), normalised_and_gradients(theirs, features, True), strict=True
-    ):
-        np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-3)
-    for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(our, their, rtol=1e-4)
-
-
 def test_batch_norm_of_a_single_pixel_is_its_shift():
-    """As where DeepLabV3 pools one film to one pixel; no variance, hence no division by zero."""
+    """As where DeepLabV3 pools one image to one pixel: no variance, and no division by zero."""
     ours, theirs = normalisations()
     pixel = tf.constant([1.0, -2.0, 3.0, 0.0, 9.0], shape=(1, 1, 1, 5))
-    np.testing.assert_allclose(
-        ours(pixel, training=True).numpy().ravel(), ours.beta.numpy(), atol=1e-5
-    )
+    np.testing.assert_allclose(ours(pixel, training=True)[0, 0, 0], ours.beta, atol=1e-5)
     theirs(pixel, training=True)
     for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [((6, 4), {}), (SHAPE, {"axis": 1}), (SHAPE, {"scale": False}), (SHAPE, {"center": False})],
+)
+def test_batch_norm_of_other_inputs_and_settings_is_keras_s(shape, settings):
+    layers = (BatchNormalization(**settings), keras.layers.BatchNormalization(**settings))
+    our, their = (layer(normal(shape), training=True) for layer in layers)
+    np.testing.assert_array_equal(our, their)
+
+
+# === AtrousConv2D ===
+
+
+def convolved_and_gradients(layer, features):
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        output = layer(features)
+        loss = tf.reduce_sum(output**2)
+    return [output, *tape.gradient(loss, [features, layer.kernel.value, layer.bias.value])]
+
+
+def assert_convolves_as_keras(features, *, filters=4, kernel_size=3, **settings):
+    settings["activation"] = "relu"
+    ours = AtrousConv2D(filters, kernel_size, **settings)
+    theirs = keras.layers.Conv2D(filters, kernel_size, **settings)
+    for layer in (ours, theirs):
+        layer.build(features.shape)
+        layer.set_weights([ours.get_weights()[0], np.linspace(-1, 1, filters)])
+    results = convolved_and_gradients(ours, features)
+    for our, their in zip(results, convolved_and_gradients(theirs, features), strict=True):
+        np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-3)
+    return results
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 5, 6, 9])
+def test_atrous_convolution_is_keras_s_at_any_rate(rate):
+    """On 6x4 features; taps that always fall on padding get no gradient."""
+    features = normal((2, 6, 4, 3))
+    _, _, kernel_gradient, _ = assert_convolves_as_keras(
+        features, padding="same", dilation_rate=rate
+    )
+    assert (np.abs(kernel_gradient[0, 0]).max() == 0) == (rate >= 4)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 2, 4, 5, (3, 5), (1, 3)])
+def test_atrous_convolution_takes_any_kernel(kernel_size):
+    for rate, padding in itertools.product((1, 2, 5, 8), ("same", "valid")):
+        size = 5 if padding == "same" else 40
+        settings = {"kernel_size": kernel_size, "dilation_rate": rate, "padding": padding}
+        assert_convolves_as_keras(normal((2, size, size, 3)), **settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strides": 2, "padding": "same"},
+        {"strides": (2, 1), "padding": "valid"},
+        {"padding": "valid", "dilation_rate": 2},
+        {"padding": "same", "dilation_rate": (7, 2)},
+        {"padding": "same", "dilation_rate": 2, "groups": 2},
+    ],
+)
+def test_atrous_convolution_takes_strides_padding_and_groups(settings):
+    assert_convolves_as_keras(normal((2, 6, 6, 4)), **settings)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_atrous_convolution_trains_compiled_in_any_precision(precision):
+    """TensorFlow has no gradients of dilated convolutions in float16 on a CPU."""
+    layer = AtrousConv2D(2, 3, padding="same", dilation_rate=2, dtype=precision)
+    model = keras.Sequential([keras.Input((8, 8, 3)), layer])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    before = layer.kernel.numpy().copy()
+    loss = model.train_on_batch(np.ones((2, 8, 8, 3)), np.zeros((2, 8, 8, 2)))
+    assert np.isfinite(loss)
+    assert not np.allclose(layer.kernel.numpy(), before)

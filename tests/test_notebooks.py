@@ -25,11 +25,6 @@ def tagged(notebook, tag):
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
 
-def imports(cell):
-    nodes = ast.walk(ast.parse(cell.source))
-    return [node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
-
-
 def test_there_are_five():
     assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
 
@@ -40,11 +35,10 @@ def test_every_cell_was_executed_in_order_without_error(notebook):
     assert not [o for cell in cells for o in cell.outputs if o.output_type == "error"]
 
 
-def test_nothing_is_written_to_the_error_stream_but_progress(notebook):
+def test_nothing_is_written_to_the_error_stream(notebook):
     for cell in code_cells(notebook):
         for output in cell.outputs:
-            if output.get("name") == "stderr":
-                assert re.fullmatch(r"\s*|(\s*[\w ]+: +\d+%.*\s*)+", output.text), output.text
+            assert output.get("name") != "stderr", output.text
 
 
 def test_no_path_of_a_machine(notebook):
@@ -55,19 +49,27 @@ def test_no_definitions_and_short_cells(notebook):
     for cell in code_cells(notebook):
         kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
         assert not [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, kinds)]
-        assert len(cell.source.splitlines()) <= 15
+        imports = [line for line in cell.source.splitlines() if line.startswith(("from", "import"))]
+        assert len(cell.source.splitlines()) <= 15 or imports
 
 
-def test_one_cell_of_imports_and_one_of_parameters(notebook):
-    assert len([cell for cell in code_cells(notebook) if imports(cell)]) == 1
-    assert len(tagged(notebook, "parameters")) == 1
-    assert not tagged(notebook, "injected-parameters")
+def test_parameters_stand_in_the_first_notebook_only():
+    books = [nbformat.read(path, as_version=4) for path in NOTEBOOKS]
+    assert [len(tagged(book, "parameters")) for book in books] == [1, 0, 0, 0, 0]
+    assert not any(tagged(book, "injected-parameters") for book in books)
+
+
+def test_keras_is_visible_where_networks_are_trained():
+    for path, network in zip(NOTEBOOKS[2:4], ("segnet(", "deeplab_v3("), strict=True):
+        source = "\n".join(cell.source for cell in code_cells(nbformat.read(path, as_version=4)))
+        for call in (network, "model.summary(", "model.compile(", "model.fit("):
+            assert call in source
 
 
 def test_every_step_is_introduced(notebook):
-    """Two code cells may share an introduction, not more."""
+    """Up to three code cells may share an introduction, figures of the same kind more."""
     kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in notebook.cells)
-    assert kinds.startswith("m") and "cccc" not in kinds
+    assert kinds.startswith("m") and "cccccc" not in kinds
 
 
 def test_outputs_are_short(notebook):
@@ -76,8 +78,8 @@ def test_outputs_are_short(notebook):
         assert len(printed.splitlines()) <= 100
 
 
-def test_values_that_differ_between_machines_are_not_compared(notebook):
-    """Training results are free; something in every notebook is compared strictly."""
+def test_something_is_compared_strictly(notebook):
+    """Training results are free; facts in every notebook are compared by nbval."""
     strict = [
         cell
         for cell in code_cells(notebook)
@@ -85,4 +87,4 @@ def test_values_that_differ_between_machines_are_not_compared(notebook):
     ]
     assert strict
     for cell in strict:
-        assert "train(" not in cell.source and "certainty_table(" not in cell.source
+        assert "model.fit(" not in cell.source and "results_table(" not in cell.source

@@ -1,7 +1,6 @@
-"""Phantoms: truth, determinism, measured shares, layout on disk."""
+"""Phantoms: reference masks, determinism, measured shares, layout on disk."""
 
 import itertools
-import json
 import re
 
 import cv2
@@ -9,38 +8,47 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pneumo_keras.dataset.films import film_size, read_film
-from pneumo_keras.dataset.labelme import paint, read_annotation
+from pneumo_keras.dataset.images import read_image
+from pneumo_keras.dataset.labelme import rasterize, read_annotation
 from pneumo_keras.dataset.phantoms import draw_phantom, write_phantoms
-from pneumo_keras.dataset.phantoms.opacities import MOST, draw_share, outline
-from pneumo_keras.dataset.phantoms.phantom import pose_chest
-from pneumo_keras.dataset.phantoms.writing import VERSION, plan
 from pneumo_keras.errors import StudyError
 
-COUNT = 15
-PNEUMONIA = re.compile(r"person\d+_(bacteria|virus)_\d+(_\d+)?\.jpeg")
-NORMAL = re.compile(r"(NORMAL2-)?IM-\d{4}-\d{4}(-\d{4})?\.jpeg")
+COUNT = 60
+NAMES = (  # of bacterial and viral pneumonia and of normal images, with the patient's number
+    r"PNEUMONIA/person(\d+)_bacteria_\d+\.jpeg",
+    r"PNEUMONIA/person(\d+)_virus_\d+\.jpeg",
+    r"NORMAL/(?:NORMAL2-)?IM-(\d{4})-\d{4}\.jpeg",
+)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("phantoms") / "films"
-    return folder, write_phantoms(folder, COUNT, seed=5)
+    folder = tmp_path_factory.mktemp("phantoms")
+    return folder, [path.relative_to(folder) for path in write_phantoms(folder, COUNT, seed=5)]
 
 
 @pytest.fixture(scope="module")
-def drawn(written):
-    """The phantoms that the written films were made from."""
-    del written
-    return [draw_phantom(p.seed, p.kind, p.film) for p in itertools.islice(plan(5), COUNT)]
+def drawn():
+    return {
+        kind: [draw_phantom(seed, kind, image=seed % 2) for seed in range(count)]
+        for kind, count in {"bacteria": 12, "virus": 12, "normal": 4}.items()
+    }
 
 
-def test_same_seed_same_phantom():
-    first, second = (draw_phantom(11, "bacteria", film=1) for _ in range(2))
-    assert np.array_equal(first.film, second.film)
-    assert np.array_equal(first.opacity, second.opacity)
-    other = draw_phantom(12, "bacteria", film=1)
-    assert first.film.shape != other.film.shape or (first.film != other.film).mean() > 0.5
+def masks(path):
+    """The pneumonia and lung masks of a written phantom, as annotated."""
+    annotation = read_annotation(path.with_suffix(".json"))
+    size = annotation.height, annotation.width
+    return (rasterize(annotation, label, *size) for label in ("pneumonia", "lung"))
+
+
+def test_only_the_same_arguments_give_the_same_phantom():
+    first, again = draw_phantom(11, "virus"), draw_phantom(11, "virus")
+    for name in ("image", "opacity", "lungs"):
+        assert np.array_equal(getattr(first, name), getattr(again, name))
+    for other in (draw_phantom(12, "virus"), draw_phantom(11, "virus", image=1)):
+        assert first.opacity.mean() != other.opacity.mean()
+        assert first.image.shape != other.image.shape or (first.image != other.image).mean() > 0.5
 
 
 def test_unknown_kind_is_refused():
@@ -48,170 +56,119 @@ def test_unknown_kind_is_refused():
         draw_phantom(0, "fungus")
 
 
-def test_a_phantom_is_sound(drawn):
-    for phantom in drawn:
-        assert phantom.film.dtype == np.uint8
-        assert phantom.film.shape == phantom.opacity.shape == phantom.lungs.shape
-        assert all(400 <= side <= 640 for side in phantom.film.shape)
+def test_image_and_masks_fit_together(drawn):
+    for kind, phantom in ((kind, phantom) for kind, held in drawn.items() for phantom in held):
+        assert phantom.image.dtype == np.uint8
+        assert phantom.image.shape == phantom.opacity.shape == phantom.lungs.shape
+        assert all(400 <= side <= 640 for side in phantom.image.shape)
         assert not (phantom.opacity & ~phantom.lungs).any()
+        assert phantom.opacity.any() == (kind != "normal")
         assert ndimage.label(phantom.lungs)[1] == 2
         assert 0.15 < phantom.lungs.mean() < 0.6
-        assert phantom.film[phantom.lungs].std() > 8  # bones and vessels, no flat grey
-    assert len({phantom.film.shape for phantom in drawn}) > COUNT // 2
+        assert phantom.image[phantom.lungs].std() > 8  # bones and vessels, no uniform grey
+    assert len({phantom.image.shape for phantom in drawn["virus"]}) > 6
 
 
-def test_only_normal_films_have_no_opacity(drawn):
-    for planned, phantom in zip(plan(5), drawn):
-        assert phantom.opacity.any() == (planned.kind != "normal")
-
-
-def test_viral_pneumonia_is_in_both_lungs_more_often_than_bacterial():
-    def both(kind):
-        found = 0
-        for seed in range(8):
-            chest = pose_chest(seed, kind, film=0)
-            sides, _ = ndimage.label(chest.lungs)
-            found += all((chest.opacity & (sides == side)).sum() > 200 for side in (1, 2))
-        return found
-
-    assert both("virus") > 1 + both("bacteria")
+def test_viral_pneumonia_is_in_both_lungs_more_often_than_bacterial(drawn):
+    both = dict.fromkeys(drawn, 0)
+    for kind, phantoms in drawn.items():
+        for phantom in phantoms:
+            sides, _ = ndimage.label(phantom.lungs)
+            both[kind] += all((phantom.opacity & (sides == side)).sum() > 200 for side in (1, 2))
+    assert both["virus"] > 1 + both["bacteria"]
 
 
 def test_opacity_is_brighter_than_the_lung_around_it(drawn):
     differences = []
-    for phantom in drawn:
+    for phantom in drawn["bacteria"] + drawn["virus"]:
         near = cv2.dilate(phantom.opacity.astype(np.uint8), np.ones((61, 61))) > 0
         around = near & phantom.lungs & ~phantom.opacity
         if phantom.opacity.sum() > 500 and around.sum() > 500:
-            inside, outside = phantom.film[phantom.opacity], phantom.film[around]
-            differences.append(float(inside.mean()) - float(outside.mean()))
-    assert len(differences) > 6
-    assert 5 < np.mean(differences) < 50  # there, but no stronger than ribs and heart
+            differences.append(phantom.image[phantom.opacity].mean() - phantom.image[around].mean())
+    assert len(differences) > 12
+    assert 5 < np.mean(differences) < 50  # visible, but no stronger than ribs and heart
 
 
-def test_wanted_shares_follow_those_measured_on_real_films():
-    rng = np.random.default_rng(3)
-    shares = np.array([draw_share(rng) for _ in range(20_000)])
-    assert np.mean(shares) == pytest.approx(0.13, abs=0.006)
-    assert np.median(shares) == pytest.approx(0.11, abs=0.006)
-    assert np.quantile(shares, 0.95) == pytest.approx(0.32, abs=0.025)
-    assert shares.max() <= MOST
-
-
-def test_shares_of_phantoms_follow_those_measured_on_real_films():
-    shares = []
-    for seed in (0, 1):
-        films = (film for film in plan(seed) if film.kind != "normal")
-        for planned in itertools.islice(films, 75):
-            chest = pose_chest(planned.seed, planned.kind, planned.film)
-            shares.append(chest.opacity.mean())
-    assert 0.11 < np.mean(shares) < 0.15
-    assert 0.09 < np.median(shares) < 0.13
-    assert np.mean(np.array(shares) > 0.3) > 0.03
-    assert min(shares) > 0
+def test_shares_follow_those_measured_on_real_images(drawn, written):
+    folder, paths = written
+    shares = [p.opacity.mean() for kind in ("bacteria", "virus") for p in drawn[kind]]
+    annotated = [next(masks(folder / path)) for path in paths]
+    shares += [pneumonia.mean() for pneumonia in annotated if pneumonia.any()]
+    assert len(shares) > 55
+    assert 0.10 < np.mean(shares) < 0.16
+    assert 0.08 < np.median(shares) < 0.14
+    assert 0.02 < np.mean(np.array(shares) > 0.3) < 0.12
     assert max(shares) < 0.45
 
 
-def test_outline_takes_the_wanted_share_and_has_no_hole():
-    rows, columns = np.mgrid[:200, :200]
-    lungs = np.hypot(rows - 100, columns - 100) < 80
-    field = -np.abs(np.hypot(rows - 100, columns - 100) - 40.0)  # highest on a ring
-    opacity = outline(field, lungs, share=0.2)
-    assert np.array_equal(ndimage.binary_fill_holes(opacity), opacity)
-    assert opacity[100, 100]
-    disc = outline(-np.hypot(rows - 100, columns - 100), lungs, share=0.2)
-    assert disc.mean() == pytest.approx(0.2, abs=0.005)
-    everything = outline(-np.hypot(rows - 100, columns - 100), lungs, share=0.9)
-    assert everything.sum() < 0.95 * lungs.sum()
-
-
-def test_names_and_layout_are_those_of_kermany(written):
-    folder, films = written
-    assert len(films) == len(set(films)) == COUNT
-    for film in films:
-        train, subset, name = film.relative_to(folder).parts[1:]
-        assert train == "train"
-        pattern = {"PNEUMONIA": PNEUMONIA, "NORMAL": NORMAL}[subset]
-        assert pattern.fullmatch(name)
+def test_names_and_folders_are_those_of_kermany(written):
+    folder, paths = written
+    assert len(paths) == len(set(paths)) == COUNT
+    kinds, patients = [], []
+    for path in paths:
+        matches = [re.fullmatch("chest_xray/train/" + name, path.as_posix()) for name in NAMES]
+        kinds.append([match is not None for match in matches])
+        patients += [match.group(1) for match in matches if match]
+    assert np.sum(kinds, axis=1).tolist() == [1] * COUNT
+    assert np.allclose(np.mean(kinds, axis=0), [0.45, 0.30, 0.25], atol=0.2)
+    images = np.array([len(list(group)) for _, group in itertools.groupby(patients)])
+    assert len(images) == len(set(patients))  # the images of a patient follow each other
+    assert np.mean(images == 1) == pytest.approx(0.74, abs=0.15)
     assert "synthetic" in (folder / "PHANTOMS.txt").read_text()
 
 
-def test_kinds_and_patients_come_as_often_as_promised():
-    films = list(itertools.islice(plan(0), 4000))
-    kinds = [film.kind for film in films]
-    for kind, share in {"bacteria": 0.45, "virus": 0.30, "normal": 0.25}.items():
-        assert kinds.count(kind) / len(kinds) == pytest.approx(share, abs=0.03)
-    of_patient = [len(list(group)) for _, group in itertools.groupby(f.seed for f in films)]
-    assert set(of_patient) == {1, 2, 3, 4}
-    assert len({film.path for film in films}) == len(films)
-    numbers = [f.path.name.split("_")[0] for f in films if f.kind != "normal" and f.film == 1]
-    assert len(numbers) > 100  # second films carry their patient's number
-    for first, second in itertools.pairwise(films):
-        if first.kind != "normal" and second.film > 0:
-            assert first.path.name.split("_")[0] == second.path.name.split("_")[0]
-
-
-def test_films_of_one_patient_differ():
-    first, second = (draw_phantom(4, "virus", film=film) for film in (0, 1))
-    assert first.film.shape != second.film.shape or (first.film != second.film).any()
-    assert first.opacity.mean() != second.opacity.mean()
-
-
-def test_annotations_agree_with_the_truth(written, drawn):
+def test_annotations_agree_with_the_image(written):
+    folder, paths = written
     kinds = set()
-    for film, phantom in zip(written[1], drawn):
-        annotation = read_annotation(film.with_suffix(".json"))
-        height, width = film_size(film)
-        assert (annotation.height, annotation.width) == (height, width) == phantom.film.shape
-        assert annotation.film == film.name
-        for label, truth in {"pneumonia": phantom.opacity, "lung": phantom.lungs}.items():
-            painted = paint(annotation, label, height, width)
-            assert (painted & truth).sum() >= 0.97 * (painted | truth).sum()
+    for path in paths:
+        annotation = read_annotation((folder / path).with_suffix(".json"))
+        assert (annotation.height, annotation.width) == read_image(folder / path).shape
+        assert annotation.image == path.name
+        pneumonia, lungs = masks(folder / path)
+        assert pneumonia.any() == ("PNEUMONIA" in path.parts)
+        assert (pneumonia & lungs).sum() >= 0.97 * pneumonia.sum()
+        assert 0.15 < lungs.mean() < 0.6
         kinds |= {s.shape_type for s in annotation.shapes if s.label == "pneumonia"}
-        error = read_film(film).astype(int) - phantom.film
-        assert np.abs(error).mean() < 6  # JPEG
     assert kinds == {"polygon", "linestrip"}
 
 
-def test_film_does_not_depend_on_count(written, tmp_path):
-    _, films = written
-    fewer = write_phantoms(tmp_path / "fewer", 2, seed=5)
-    assert [film.name for film in fewer] == [film.name for film in films[:2]]
-    for one, other in zip(fewer, films):
-        assert one.read_bytes() == other.read_bytes()
-        assert one.with_suffix(".json").read_bytes() == other.with_suffix(".json").read_bytes()
+def test_images_do_not_depend_on_count(written, tmp_path):
+    folder, paths = written
+    fewer = write_phantoms(tmp_path, 2, seed=5)
+    assert [path.relative_to(tmp_path) for path in fewer] == paths[:2]
+    for one, other in zip(fewer, paths[:2], strict=True):
+        for suffix in (".jpeg", ".json"):
+            content = (folder / other).with_suffix(suffix).read_bytes()
+            assert one.with_suffix(suffix).read_bytes() == content
 
 
-def test_second_call_only_draws_what_is_missing(tmp_path):
-    films = write_phantoms(tmp_path, 2, seed=1)
-    content, kept = films[0].read_bytes(), films[1].stat().st_mtime_ns
-    films[0].unlink()
-    assert write_phantoms(tmp_path, 2, seed=1) == films
-    assert films[0].read_bytes() == content
-    assert films[1].stat().st_mtime_ns == kept
-
-
-def test_foreign_folder_is_refused_and_left_alone(tmp_path):
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(StudyError, match="holds other files"):
-        write_phantoms(tmp_path, 1)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+def test_second_call_only_writes_what_is_missing(tmp_path):
+    images = write_phantoms(tmp_path, 2, seed=1)
+    content, kept = images[0].read_bytes(), images[1].stat().st_mtime_ns
+    images[0].unlink()
+    assert write_phantoms(tmp_path, 2, seed=1) == images
+    assert images[0].read_bytes() == content
+    assert images[1].stat().st_mtime_ns == kept
 
 
 @pytest.mark.parametrize(
-    "record",
+    ("name", "content"),
     [
-        json.dumps({"generator": VERSION, "seed": 0, "count": 2}),
-        json.dumps({"generator": VERSION, "seed": 9, "count": 1}),
-        json.dumps({"generator": VERSION + 1, "seed": 0, "count": 1}),
-        "[1,",
+        ("thesis.txt", "mine"),
+        ("phantoms.json", "[1,"),
+        ("phantoms.json", '{"generator": 2, "seed": 0, "count": 2}'),
+        ("phantoms.json", '{"generator": 2, "seed": 9, "count": 1}'),
+        ("phantoms.json", '{"generator": 1, "seed": 0, "count": 1}'),
     ],
 )
-def test_other_phantoms_are_refused(tmp_path, record):
-    (tmp_path / "phantoms.json").write_text(record)
-    with pytest.raises(StudyError, match="other phantoms"):
+def test_folders_of_something_else_are_refused_and_left_alone(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(StudyError, match=re.escape(str(tmp_path))):
         write_phantoms(tmp_path, 1)
-    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(StudyError, match=name):  # a file in place of a folder
+        write_phantoms(tmp_path / name, 1)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == content
 
 
 @pytest.mark.parametrize(("count", "seed"), [(0, 0), (1, -1)])

@@ -1,280 +1,244 @@
-"""The HTML report: whole in one file, escaped, sortable; opened in a browser where there is one."""
+"""The HTML report and its conclusion: numbers as in the tables, one file, safe with any name."""
 
 import base64
 import hashlib
 import io
+import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from html.parser import HTMLParser
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from report_study import make_study, run
 
 from pneumo_keras.errors import StudyError
-from pneumo_keras.report.films.panels import TestedFilm as Film
-from pneumo_keras.report.page.page import Page, page_html, run_facts, write_page
-from pneumo_keras.report.page.thumbnails import choose_shown, thumbnails
-from pneumo_keras.report.style import (
-    FALSE_NEGATIVE,
-    FALSE_POSITIVE,
-    TRUE_POSITIVE,
-    drawing,
-    save_figure,
-)
+from pneumo_keras.evaluation.comparison import compare
+from pneumo_keras.evaluation.metrics import score_masks
+from pneumo_keras.report.conclusion import conclusion
+from pneumo_keras.report.examples import TestedImage as Tested
+from pneumo_keras.report.page import choose_shown, make_tile, write_report
 
 NAN = float("nan")
 EVIL = "<script>alert('x')</script>\" onload=\"alert(1)"
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+ROW = {"dice": 0.5, "sensitivity": 0.5, "precision": 0.5, "hd95": 2.0}
+ROW |= {"missed": False, "false_alarm": False}
 
 
-class Elements(HTMLParser):
-    """Every element of a page with its attributes, and the text of all of it."""
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    return make_study(tmp_path_factory.mktemp("phantoms"))
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, and its text."""
 
     def __init__(self, html: str):
         super().__init__()
-        self.found, self.text = [], []
+        self.found, self.text = [], ""
         self.feed(html)
+        self.text = " ".join(self.text.split())
 
     def handle_starttag(self, tag, attrs):
         self.found.append((tag, dict(attrs)))
 
     def handle_data(self, data):
-        self.text.append(data)
+        self.text += data
 
     def of(self, tag: str) -> list[dict]:
         return [attributes for name, attributes in self.found if name == tag]
 
-
-def tested(name: str, dice: float, group: str = "virus", patient: str = "17") -> Film:
-    film = np.full((320, 160), 100, np.uint8)
-    truth, predicted = np.zeros((2, 320, 160), bool)
-    truth[:160] = not np.isnan(dice)
-    predicted[80:240] = True
-    networks = {"SegNet": predicted, "DeepLabV3": truth}
-    scores = {"SegNet": dice, "DeepLabV3": NAN if np.isnan(dice) else 1.0}
-    return Film(name, patient, group, film, truth, networks, scores)
+    def images(self) -> dict[str, dict]:
+        items = [json.loads(item["data-image"]) for item in self.of("li") if "data-image" in item]
+        return {item["name"]: item for item in items}
 
 
-SMALL = thumbnails(tested("a", 0.5))
-
-
-def page(films=(), **changes) -> Page:
-    content = {
-        "title": "Two networks",
-        "facts": {"Data": "phantoms"},
-        "tables": {},
-        "figures": [],
-        "films": [thumbnails(film) for film in films],
-        "films_in_all": len(films),
-        "phantoms": True,
-    }
-    return Page(**{**content, **changes})
+def written(made) -> Page:
+    return Page(write_report(made.study, made.findings, *made.test).read_text("utf-8"))
 
 
 def digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def picture(uri: str) -> np.ndarray:
-    head, content = uri.split(",")
-    assert head == "data:image/webp;base64"
-    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
-        return np.asarray(image.convert("RGB")).astype(int)
+def corners(path: str) -> np.ndarray:
+    """The points of an SVG path, (points, 2)."""
+    return np.array(re.findall(r"\d+", path), int).reshape(-1, 2)
 
 
-def test_thumbnails_keep_the_shape_and_show_the_errors():
-    small = thumbnails(tested("a", 0.5))
-    assert (small.width, small.height) == (80, 160)
-    assert small.area == 50 and small.marked == {"SegNet": 50, "DeepLabV3": 50}
-    errors = picture(small.pictures["SegNet"])
-    assert errors.shape == (160, 80, 3)
-    # From top to bottom: overlooked, found, marked wrongly, rightly left alone.
-    for row, colour in ((20, FALSE_NEGATIVE), (60, TRUE_POSITIVE), (100, FALSE_POSITIVE)):
-        tint = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)])
-        assert np.abs(errors[row, 40] - (0.55 * 100 + 0.45 * tint)).max() < 12
-    assert np.abs(errors[140, 40] - 100).max() < 4
-    assert np.abs(picture(small.pictures["film"]) - 100).max() < 4
+def test_page_has_the_numbers_of_the_tables(phantoms):
+    page, findings = written(phantoms), phantoms.findings
+    for place, (network, table) in enumerate(findings.scores.items()):
+        for row in table.to_dict("records"):
+            shown = page.images()[row["name"]]["networks"][place]
+            for key in ("dice", "sensitivity", "precision", "hd95"):
+                assert shown[key] == (None if np.isnan(row[key]) else round(row[key], 4)), network
+    assert page.images()["e"]["networks"][0]["area"] == 12.5  # 20 of 80 rows, 20 of 40 columns
+    assert page.images()["e"]["networks"][1]["lungs"] == 50  # twice that, of half the image
+    (link,) = [one["href"] for one in page.of("a") if one.get("download")]
+    table = pd.read_csv(io.BytesIO(base64.b64decode(link.partition("base64,")[2])))
+    both = pd.concat(findings.scores.values())
+    assert table["name"].tolist() == both["name"].tolist()
+    np.testing.assert_allclose(table["dice"], both["dice"], atol=1e-6)
+    for said in ("All 4 test images", "0.625", "not for diagnosis", "HD95, px", "Caption of audit"):
+        assert said in page.text, said
+    for sentence in findings.conclusion.sentences:
+        assert sentence in page.text
+    warnings = [one for one in page.of("p") if one.get("class") == "bad"]
+    assert len(warnings) == len(findings.conclusion.warnings) == 1
 
 
-def test_small_films_are_not_enlarged():
-    film, mask = np.zeros((30, 50), np.uint8), np.zeros((30, 50), bool)
-    small = thumbnails(Film("a", "", "x", film, mask, {"SegNet": mask}, {"SegNet": NAN}))
-    assert (small.width, small.height) == (50, 30)
+def test_missed_images_and_false_alarms_are_listed(phantoms):
+    page = written(phantoms)
+    flags = {
+        name: [(one["missed"], one["false_alarm"]) for one in item["networks"]]
+        for name, item in page.images().items()
+    }
+    neither = (False, False)
+    assert flags == {
+        "e": [neither, neither],
+        "f": [neither, neither],
+        "g": [(True, False), neither],
+        "h": [(False, True), neither],
+    }
+    jumps = [one["href"] for one in page.of("a") if one.get("class") == "jump"]
+    assert jumps == ["#image-2", "#image-3"]
+
+
+def test_predictions_of_letterboxed_images_lie_on_their_reference(tmp_path):
+    made = make_study(tmp_path, letterbox=True)
+    paths = {one["id"]: one["d"] for one in written(made).of("path") if "id" in one}
+    reference, predicted = corners(paths["r0"]), corners(paths["p0-1"])
+    assert reference.min(axis=0).tolist() == [80, 160]  # 640 pixels for 80 rows
+    for side in ("min", "max"):
+        apart = getattr(reference, side)(axis=0) - getattr(predicted, side)(axis=0)
+        assert np.abs(apart).max() < 640 / 32 / 2  # half a pixel of the network
+
+
+def test_outlines_enclose_the_mask_and_leave_out_its_holes():
+    rows, columns = np.mgrid[:900, :700]
+    radius = np.hypot(rows - 400, columns - 300)
+    mask = (radius < 250) & (radius > 100)
+    image = np.full(mask.shape, 100, np.uint8)
+    tested = Tested("a", "", "virus", image, mask, {"SegNet": mask}, {"SegNet": 1.0})
+    tile = make_tile(0, tested, {"SegNet": pd.Series(ROW)})
+    assert (tile["width"], tile["height"]) == (498, 640) and tile["data"]["lungs"] is None
+    outlines = [corners(part) for part in tile["predicted"][0].split("Z")[:-1]]
+    filled = cv2.fillPoly(np.zeros((640, 498), np.uint8), outlines, 1)
+    expected = cv2.resize(mask.astype(np.uint8), (498, 640))
+    assert len(outlines) == 2 and (filled != expected).mean() < 0.01
+    with Image.open(io.BytesIO(base64.b64decode(tile["image"].partition(",")[2]))) as shown:
+        assert shown.size == (498, 640)
+        assert np.abs(np.asarray(shown.convert("L")).astype(int) - 100).max() < 4
+
+
+@pytest.mark.parametrize("real", ["", EVIL.replace("/", "")])
+def test_page_is_one_safe_file_whatever_the_names(tmp_path, real):
+    names = [*"abcd", EVIL, "' & \"", "名 </li>", "\\u003c&lt;{{ x }}"]
+    made = make_study(tmp_path, real=real, names=names)
+    page = written(made)
+    assert list(page.images()) == names[4:]
+    assert [one["aria-label"] for one in page.of("button") if "data-network" in one] == [
+        f"Enlarge {name}, {network}" for name in names[4:] for network in made.findings.scores
+    ]
+    assert not any("onload" in attributes for _, attributes in page.found)
+    for tag, attributes in page.found:
+        for key in ("src", "href", "action", "srcset", "data"):
+            reference = attributes.get(key) or "#"
+            assert reference.startswith(("data:image/", "data:text/csv", "#")), (tag, reference)
+    html = (tmp_path / "data" / "report.html").read_text("utf-8")
+    assert "@import" not in html and not re.search(r"url\((?!#)", html)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    (policy,) = [one["content"] for one in page.of("meta") if "http-equiv" in one]
+    assert policy.startswith("default-src 'none'")
+    assert f"script-src 'sha256-{digest(script)}'" in policy
+    assert ("show no patient" in page.text) == (not real)
+
+
+def test_a_missing_figure_is_named_and_nothing_is_written(tmp_path):
+    made = make_study(tmp_path)
+    (made.study.figures / "figure_5.txt").unlink()
+    with pytest.raises(StudyError, match="figure_5"):
+        written(made)
+    assert not (tmp_path / "data" / "report.html").exists()
 
 
 @settings(max_examples=30)
 @given(st.lists(st.one_of(st.just(NAN), st.floats(0, 1)), min_size=1, max_size=40))
-def test_of_too_many_films_worst_and_last_are_shown(dice):
-    table = pd.DataFrame({"dice": np.array(dice, float)})
-    shown = choose_shown({"SegNet": table}, most=7)
+def test_of_too_many_images_the_worst_is_shown(dice):
+    shown = choose_shown({"SegNet": pd.DataFrame({"dice": np.array(dice, float)})}, count=7)
     assert shown == sorted(set(shown)) and len(shown) == min(7, len(dice))
     scored = [one for one in dice if not np.isnan(one)]
-    if scored:
-        assert min(scored) in [dice[row] for row in shown]
+    assert not scored or min(scored) in [dice[row] for row in shown]
+    with pytest.raises(StudyError):
+        choose_shown({"A": pd.DataFrame({"dice": dice}), "B": pd.DataFrame({"dice": []})})
 
 
-def test_networks_tested_on_unequal_films_are_refused():
-    tables = {"SegNet": pd.DataFrame({"dice": [0.1]}), "DeepLabV3": pd.DataFrame({"dice": []})}
-    with pytest.raises(StudyError, match="unequal numbers of films"):
-        choose_shown(tables)
+def concluded(first: float, second: float, baseline: float, **run_changes):
+    """The conclusion about 30 patients of whose 100 pixels such shares are found."""
+    generator = np.random.default_rng(3)
+    reference = np.ones((30, 10, 10), bool)
+    images = pd.DataFrame({"name": [f"i{n}" for n in range(30)]})
+    images = images.assign(patient=images["name"], group="virus")
+
+    def table(share: float) -> pd.DataFrame:
+        return score_masks(generator.random(reference.shape) < share, reference, images)
+
+    scores = {"SegNet": table(first), "DeepLabV3": table(second)}
+    compared = compare(*scores.values(), tuple(scores), metrics=("dice", "sensitivity"))
+    runs = {key: run(key, **run_changes) for key in ("segnet", "deeplabv3")}
+    return scores, compared, conclusion("x", scores, compared, {"b": table(baseline)}, runs)
 
 
-def test_nothing_from_data_becomes_markup():
-    html = page_html(
-        page(
-            [tested(EVIL, 0.5, group=EVIL, patient=EVIL)],
-            title=EVIL,
-            facts={EVIL: EVIL},
-            tables={EVIL: pd.DataFrame({EVIL: [EVIL], "Dice": [0.5]})},
-        )
-    )
-    elements = Elements(html)
-    assert len(elements.of("script")) == 1
-    assert not any("onload" in attributes for _, attributes in elements.found)
-    assert [item["data-name"] for item in elements.of("li") if "data-name" in item] == [EVIL]
-    assert "".join(elements.text).count(EVIL) >= 9  # all of it is there to read
+def test_conclusion_names_the_better_network_with_the_numbers_of_the_comparison():
+    scores, compared, result = concluded(0.3, 0.6, 0.1)
+    row = compared[(compared["score"] == "dice") & (compared["average"] == "per image")].iloc[0]
+    said = result.sentences[0].replace("−", "-")
+    assert "DeepLabV3 is better than SegNet" in said and "30 patients" in said
+    assert row["first"] == pytest.approx(scores["SegNet"]["dice"].mean())
+    for key in ("first", "second", "difference", "low", "high"):
+        assert f"{row[key]:.3f}" in said, key
+    assert any("Both networks" in sentence for sentence in result.sentences)
+    assert result.warnings == []
+    assert "is better" not in concluded(0.5, 0.5, 0.1)[2].sentences[0]
 
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=20)
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.lists(NAMES, min_size=1, max_size=8))
-def test_any_name_is_read_back_as_it_was(names):
-    films = [replace(SMALL, name=name) for name in names]
-    elements = Elements(page_html(replace(page(), films=films, films_in_all=len(films))))
-    assert [item["data-name"] for item in elements.of("li") if "data-name" in item] == names
-
-
-def test_page_needs_no_network_and_runs_no_other_script():
-    html = page_html(page([tested("a", 0.5)]))
-    elements = Elements(html)
-    for tag, attributes in elements.found:
-        for key in ("src", "href", "action", "srcset", "data"):
-            if key in attributes:
-                assert attributes[key].startswith(("data:image/", "#")), (tag, attributes[key])
-    assert "url(" not in html and "@import" not in html
-    policy = next(
-        one["content"]
-        for one in elements.of("meta")
-        if "content" in one and one.get("http-equiv") == "Content-Security-Policy"
-    )
-    script = re.search(r"<script>(.*)</script>", html, re.DOTALL).group(1)
-    assert policy.startswith("default-src 'none'")
-    assert f"script-src 'sha256-{digest(script)}'" in policy
-
-
-def test_every_picture_has_a_text_and_every_control_a_label(tmp_path):
-    with drawing(1, 1) as figure:
-        figure.text(0.5, 0.5, "x")
-    save_figure(figure, "figure_9", "Nine <of> them.", tmp_path)
-    html = page_html(page([tested("a", 0.5)], figures=[tmp_path / "figure_9.png"]))
-    elements = Elements(html)
-    assert elements.of("html") == [{"lang": "en"}]
-    texts = [image["alt"] for image in elements.of("img")]
-    assert texts == [
-        "Nine <of> them.",
-        "a: film",
-        "a: truth",
-        "a: errors of SegNet",
-        "a: errors of DeepLabV3",
-    ]
-    assert all(
-        re.search(rf'<label>[^<]+<select id="{one["id"]}"', html) for one in elements.of("select")
-    )
-    embedded = elements.of("img")[0]["src"].removeprefix("data:image/png;base64,")
-    assert base64.b64decode(embedded) == (tmp_path / "figure_9.png").read_bytes()
-
-
-def test_page_says_what_the_films_are_and_how_many_are_shown():
-    films = [tested("a", 0.5), tested("b", NAN, group="normal")]
-    said = " ".join("".join(Elements(page_html(page(films))).text).split())
-    assert "not for diagnosis" in said and "drawn by a program, of no patient" in said
-    assert "All 2 test films." in said
-    assert "nothing to find" in said and "50.0 % marked" in said and "Dice 0.50" in said
-    fewer = page(films, films_in_all=900, phantoms=False)
-    said = " ".join("".join(Elements(page_html(fewer)).text).split())
-    assert "2 of 900 test films, spread evenly" in said and "of no patient" not in said
-
-
-def test_tables_show_numbers_to_three_decimals_and_gaps_as_dashes():
-    table = pd.DataFrame(
-        {"Network": ["SegNet"], "Dice": [0.12345], "n": [250], "HD95": [NAN], "Text": ["1 to 2"]}
-    ).astype({"n": "Int64"})
-    html = page_html(page(tables={"Table 2": table}))
-    assert '<th scope="row">SegNet</th>' in html
-    assert re.findall(r"<td[^>]*>([^<]*)</td>", html) == ["0.123", "250", "–", "1 to 2"]
-
-
-def test_a_figure_that_is_not_there_is_named_and_nothing_is_written(tmp_path):
-    path = tmp_path / "report.html"
-    with pytest.raises(StudyError, match="figure_5.png: figure or caption not there"):
-        write_page(path, page(figures=[tmp_path / "figure_5.png"]))
-    assert list(tmp_path.iterdir()) == []
-    write_page(path, page())
-    assert path.read_text("utf-8").startswith("<!doctype html>")
-
-
-def test_facts_are_those_of_the_run():
-    run = {
-        "target": "lung",
-        "films": {"train": 6, "validation": 2, "test": 3},
-        "recipe": {"name": "paper", "size": 256, "split_by": "image", "seed": 4},
-        "weights": "imagenet",
-        "epochs_run": 50,
-        "threshold": 0.35,
-        "seconds": 12.4,
-        "device": "GPU",
-        "system": "Linux",
-        "python": "3.12.1",
-        "versions": {"keras": "3.15.1"},
-    }
-    facts = run_facts("lungs", {"SegNet": run, "DeepLabV3": {**run, "epochs_run": 7}})
-    assert facts["Split"] == "by image, seed 4"
-    assert facts["DeepLabV3"] == "weights: imagenet; 7 epochs in 12 s; threshold 0.35"
-    assert facts["Hardware"] == "GPU, Linux"
+def test_conclusion_warns_of_networks_that_came_to_nothing():
+    _, _, result = concluded(0, 1, 0.5, predicts="nothing")
+    warnings = "\n".join(result.warnings)
+    assert "SegNet marks no pixel" in warnings and "DeepLabV3 marks every pixel" in warnings
+    assert "SegNet is no better than the best baseline (b," in warnings
+    assert "DeepLabV3 is no better" not in warnings
+    assert any("Only DeepLabV3" in sentence for sentence in result.sentences)
+    assert warnings.count("predicts nothing") == 2
+    (warning,) = concluded(0.5, 0.9, 0.5)[2].warnings
+    assert re.match("SegNet is (no|not shown to be) better than the best baseline", warning)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
-def test_a_browser_sorts_and_filters(tmp_path):
-    films = [
-        tested("film10", 0.9),
-        tested("film9", 0.2),
-        tested("film8", NAN, group="normal"),
-        tested(EVIL, 0.5),
-    ]
-    path = tmp_path / "report.html"
-    write_page(path, page(films))
-
-    def shown(changes: str) -> tuple[list[str], str]:
-        # The policy lets no script run but the one whose digest it names.
-        html = path.read_text("utf-8")
-        script = re.search(r"<script>(.*)</script>", html, re.DOTALL).group(1)
-        html = html.replace(script, script + changes).replace(
-            digest(script), digest(script + changes)
-        )
-        (tmp_path / "changed.html").write_text(html, "utf-8")
-        command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-        command += [f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "changed.html").as_uri()]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        elements = Elements(done.stdout)
-        names = [item["data-name"] for item in elements.of("li") if "data-name" in item]
-        return names, re.search(r"<output[^>]*>([^<]*)<", done.stdout).group(1)
-
-    assert shown("sort.value = 'dice-0'; update();") == (
-        ["film9", EVIL, "film10", "film8"],
-        "4 of 4 films",
+def test_a_browser_filters_and_enlarges(tmp_path):
+    made = make_study(tmp_path, names=[*"abcd", "image10", EVIL, "image9", "image8"])
+    html = write_report(made.study, made.findings, *made.test).read_text("utf-8")
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    changed = script + (
+        "at('list').value = '0.missed'; at('search').value = 'IMAGE'; update();"
+        "gallery.querySelector('button').click(); at('fill').click();"
     )
-    assert shown("sort.value = 'dice-0'; order.value = '-1'; group.value = 'virus'; update();") == (
-        ["film10", EVIL, "film9"],
-        "3 of 4 films",
-    )
-    by_name, _ = shown("sort.value = 'name'; update();")
-    assert by_name[1:] == ["film8", "film9", "film10"]
+    html = html.replace(script, changed).replace(digest(script), digest(changed))
+    (tmp_path / "changed.html").write_text(html, "utf-8")
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "changed.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    page = Page(done.stdout)
+    assert list(page.images()) == ["image9"]
+    assert "open" in page.of("dialog")[0] and "no-fill" in page.of("html")[0]["class"]
+    (picture,) = [one for one in page.of("image") if "id" not in one]
+    assert picture["href"].startswith("data:image/webp;base64,")

@@ -1,71 +1,73 @@
 """Where a study is, and that two never mix."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from pneumo_keras.errors import StudyError
-from pneumo_keras.study import keep_study, load_study, open_study
+from pneumo_keras.study import begin_study, load_study, save_study
 
 
-def opened(out, data="", target="pneumonia", recipe="quick", settings=None, **others):
-    return open_study(data, target, recipe, str(out), settings or {"phantoms": 1}, **others)
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A current folder, as that of the notebooks."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
 
 
-def test_what_is_kept_is_loaded_again(tmp_path):
-    study = opened(tmp_path, settings={"phantoms": 1, "atrous_rates": "3,6", "patience": "none"})
-    keep_study(study)
-    assert load_study(str(tmp_path)) == study
-    assert study.recipe.atrous_rates == (3, 6)
+def begin(out, data="", target="pneumonia", recipe="quick", settings=None, **others):
+    return begin_study(data, target, recipe, str(out), settings or {"phantoms": 1}, **others)
 
 
-def test_resume_is_kept_for_the_notebooks_and_makes_no_other_study(tmp_path):
-    keep_study(opened(tmp_path))
-    assert not load_study(str(tmp_path)).resume
-    keep_study(opened(tmp_path, resume=True))
-    assert load_study(str(tmp_path)).resume
-    path = tmp_path / "data" / "study.json"
-    older = json.loads(path.read_text())
-    del older["resume"]
-    path.write_text(json.dumps(older))
-    assert not load_study(str(tmp_path)).resume
-    assert not opened(tmp_path).resume
+def test_what_is_saved_is_loaded_again(tmp_path):
+    (tmp_path / "images").mkdir()
+    study = begin(
+        tmp_path / "out",
+        data=str(tmp_path / "images"),
+        settings={"atrous_rates": "3,6", "patience": "none"},
+        layout="labelme",
+        normals=True,
+        resume=True,
+        vary={"seed": [1, 2], "loss": ["binary_crossentropy"]},
+    )
+    save_study(study)
+    assert load_study(str(tmp_path / "out")) == study
+    assert study.recipe.atrous_rates == (3, 6) and study.vary["seed"] == ("1", "2")
+    assert (study.layout, study.normals, study.title) == ("labelme", True, "images")
+    assert not study.is_phantoms
+
+
+def test_notebooks_find_the_study_that_was_begun_last(tmp_path):
+    for name in ("first", "last"):
+        study = begin(tmp_path / name)
+        assert study.is_phantoms and not study.out.exists()  # nothing is written before
+        save_study(study)
+    assert load_study() == study
+
+
+def test_resume_and_variations_make_no_other_study(tmp_path):
+    save_study(begin(tmp_path / "out"))
+    study = begin(tmp_path / "out", resume=True, vary={"seed": ["1", "2"]})
+    save_study(study)
+    assert load_study().resume and load_study().vary == {"seed": ("1", "2")}
+    save_study(begin(tmp_path / "out"))
+    assert not load_study().resume and not load_study().vary
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "out").write_text("a file")
     for out in (tmp_path / "out", tmp_path / "out" / "below"):
-        with pytest.raises(StudyError, match="out.* cannot be written .*choose another folder"):
-            opened(out)
-    assert (tmp_path / "out").read_text() == "a file"
+        with pytest.raises(StudyError, match="out.* cannot be written"):
+            save_study(begin(out))
+    assert (tmp_path / "out").read_text() == "a file" and not any(Path.cwd().iterdir())
 
 
-def test_source_and_normals_are_kept(tmp_path):
-    keep_study(opened(tmp_path, source="labelme", normals=True))
-    study = load_study(str(tmp_path))
-    assert (study.source, study.normals, study.title) == ("labelme", True, "phantoms")
-
-
-def test_a_study_begun_before_there_were_sources_goes_on(tmp_path):
-    keep_study(opened(tmp_path))
-    path = tmp_path / "data" / "study.json"
-    held = json.loads(path.read_text())
-    del held["source"], held["normals"]
-    path.write_text(json.dumps(held))
-    assert opened(tmp_path).source == load_study(str(tmp_path)).source == "auto"
-
-
-def test_a_study_on_phantoms_can_be_moved(tmp_path):
-    keep_study(opened(tmp_path / "here"))
-    (tmp_path / "here").rename(tmp_path / "there")
-    assert load_study(str(tmp_path / "there")).data == tmp_path / "there" / "data" / "phantoms"
-
-
-def test_an_opened_study_that_was_not_kept_leaves_no_claim(tmp_path):
-    films = tmp_path / "films"
-    films.mkdir()
-    opened(tmp_path / "out", data=str(films))
-    assert not (tmp_path / "out").exists()
+def test_a_study_of_phantoms_can_be_moved(tmp_path):
+    save_study(begin(tmp_path / "before"))
+    (tmp_path / "before").rename(tmp_path / "after")
+    study = load_study(str(tmp_path / "after"))
+    assert study.data == tmp_path / "after" / "data" / "phantoms" and study.is_phantoms
 
 
 @pytest.mark.parametrize(
@@ -75,28 +77,28 @@ def test_an_opened_study_that_was_not_kept_leaves_no_claim(tmp_path):
         ({"settings": {"phantoms": 1, "epochs": 3}}, "recipe"),
         ({"recipe": "tuned"}, "recipe"),
         ({"labels": "heart"}, "labels"),
+        ({"layout": "coco"}, "layout"),
+        ({"normals": True}, "normals"),
+        ({"data": ".."}, "data"),
     ],
 )
 def test_another_study_in_the_same_folder_is_refused(tmp_path, change, named):
-    keep_study(opened(tmp_path))
+    save_study(begin(tmp_path / "out"))
     with pytest.raises(StudyError, match=rf"other .*{named}.*--out"):
-        opened(tmp_path, **change)
+        begin(tmp_path / "out", **change)
 
 
-def test_other_data_in_the_same_folder_are_refused(tmp_path):
-    keep_study(opened(tmp_path / "out"))
-    (tmp_path / "films").mkdir()
-    with pytest.raises(StudyError, match="other data"):
-        opened(tmp_path / "out", data=str(tmp_path / "films"))
+def test_all_files_lie_in_the_studys_folder(tmp_path):
+    study = begin(tmp_path)
+    places = [study.masks, study.arrays, study.split, study.scores, study.predictions, study.report]
+    places += [study.figures, study.model("segnet"), study.model("segnet-seed-2")]
+    assert len(set(places)) == len(places)
+    assert all(place.is_relative_to(tmp_path) for place in places)
 
 
-def test_captions_name_data_target_and_changed_recipe(tmp_path):
-    study = opened(tmp_path, settings={"phantoms": 1, "epochs": 3})
-    assert study.caption() == "phantoms, target pneumonia, recipe quick (phantoms=1, epochs=3)"
-
-
-def test_labels_are_compared_without_case_and_spaces(tmp_path):
-    study = opened(tmp_path, target=" Pneumonia ", labels="Lung,, pneumonia")
+def test_captions_name_data_target_and_changed_recipe_and_labels_are_made_alike(tmp_path):
+    study = begin(tmp_path, target=" Pneumonia ", labels="Lung,, pneumonia", settings={"epochs": 3})
+    assert study.caption() == "phantoms, target pneumonia, recipe quick (epochs=3)"
     assert study.labels == ("pneumonia", "lung")
 
 
@@ -108,21 +110,25 @@ def test_labels_are_compared_without_case_and_spaces(tmp_path):
         ({"settings": {"epoch": 1}}, "did you mean epochs"),
         ({"settings": {"size": 100}}, "multiples of 32"),
         ({"target": " "}, "target is empty"),
+        ({"vary": {"epoch": ["1"]}}, "did you mean epochs"),
     ],
 )
 def test_bad_input_is_refused_and_nothing_written(tmp_path, arguments, message):
     with pytest.raises(StudyError, match=message):
-        opened(tmp_path / "out", **arguments)
+        begin(tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
 
 
 def test_notebooks_after_the_first_ask_for_it(tmp_path):
-    with pytest.raises(StudyError, match="run notebook 01 first"):
-        load_study(str(tmp_path))
+    for out in ("", str(tmp_path)):
+        with pytest.raises(StudyError, match="run notebook 01 first"):
+            load_study(out)
 
 
-def test_a_damaged_record_is_named(tmp_path):
+@pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"data": ""})])
+def test_a_damaged_record_is_named(tmp_path, content):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "study.json").write_text(json.dumps({"data": ""}))
-    with pytest.raises(StudyError, match="study.json: not readable"):
-        load_study(str(tmp_path))
+    (tmp_path / "data" / "study.json").write_text(content)
+    for opening in (load_study, begin):
+        with pytest.raises(StudyError, match=r"study.json"):
+            opening(str(tmp_path))

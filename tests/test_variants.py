@@ -1,117 +1,126 @@
-"""What a recipe asks to be trained, and how the command line asks for it."""
+"""Variations: which trainings they mean, and what their folders are called."""
 
-from argparse import Namespace
+import re
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pneumo_keras.command.run import parse_settings
+from pneumo_keras.config import NETWORKS, PAPER, RECIPES
 from pneumo_keras.errors import StudyError
-from pneumo_keras.training.networks import NETWORKS
-from pneumo_keras.training.recipes import PAPER, QUICK, RECIPES, TUNED, choose_recipe
-from pneumo_keras.training.variants import two_losses, variants
+from pneumo_keras.study import begin_study
+from pneumo_keras.training import experiments
+from pneumo_keras.variants import parse_variation, variants
 
 
-def keys(network, recipe="paper", **changes):
-    return [variant.key for variant in variants(network, choose_recipe(recipe, changes))]
+def keys(network, vary, recipe=PAPER):
+    return [variant.key for variant in variants(network, recipe, vary)]
 
 
-@pytest.mark.parametrize("name", list(RECIPES))
-@pytest.mark.parametrize("network", list(NETWORKS))
-def test_a_recipe_as_it_stands_is_one_training(name, network):
-    (only,) = variants(network, RECIPES[name])
-    assert only.key == network and only.recipe == RECIPES[name]
-    assert only.words == NETWORKS[network]
+@pytest.mark.parametrize("recipe", RECIPES.values())
+@pytest.mark.parametrize("network", NETWORKS)
+def test_without_variations_there_is_one_training(network, recipe):
+    (only,) = variants(network, recipe, {})
+    assert only.key == network and only.recipe == recipe and only.label == NETWORKS[network]
 
 
-@pytest.mark.parametrize("design", ["single", "2x2", "rates", "weights"])
-@pytest.mark.parametrize("network", list(NETWORKS))
-def test_the_plain_training_comes_first_and_no_folder_is_used_twice(network, design):
-    recipe = choose_recipe("tuned", {"design": design, "seeds": 3})
-    trainings = variants(network, recipe)
-    assert trainings[0].key == network and trainings[0].recipe == recipe
-    assert len({one.key for one in trainings}) == len({one.words for one in trainings})
-    assert len({one.key for one in trainings}) == len(trainings)
-    assert all(one.key.startswith(network) and one.network == network for one in trainings)
+def test_every_combination_is_trained_and_what_differs_is_named():
+    found = variants("segnet", PAPER, {"learning_rate": ("0.01", "1e-3"), "seed": ("1", "7")})
+    settings = [(one.recipe.learning_rate, one.recipe.seed) for one in found]
+    assert settings == [(0.01, 1), (0.01, 7), (1e-3, 1), (1e-3, 7)]
+    base, seed, rate, both = [one.key for one in found]
+    assert base == "segnet" and "seed-7" in seed and "learning_rate-1e-3" in rate
+    assert both == f"{rate}-seed-7"
+    assert found[0].label == found[1].label != found[2].label == found[3].label
+    assert "seed" not in found[3].label and "1e-3" in found[3].label
 
 
-def test_seeds_count_from_the_recipes_own():
-    assert keys("segnet", seeds=3) == ["segnet", "segnet-seed2", "segnet-seed3"]
-    trainings = variants("segnet", choose_recipe("paper", {"seeds": 2, "seed": 7}))
-    assert [one.recipe.seed for one in trainings] == [7, 8]
-    assert [one.words for one in trainings] == ["SegNet, seed 7", "SegNet, seed 8"]
+@pytest.mark.parametrize("network", NETWORKS)
+def test_loss_and_weights_mean_those_of_each_network(network):
+    """Both networks under both losses of the paper: for each, one is its own recipe."""
+    losses = ("binary_crossentropy", "hybrid_published")
+    found = variants(network, PAPER, {"loss": losses, "weights": ("imagenet", "none")})
+    assert [one.recipe.of(network, "loss") for one in found] == [x for x in losses for _ in "ab"]
+    assert [one.recipe.of(network, "weights") for one in found] == ["imagenet", None] * 2
+    assert [one.recipe == PAPER for one in found].count(True) == 1
+    assert [one.recipe for one in found if one.key == network] == [PAPER]
+    for one in found:  # the other network's settings stay
+        changed = {key for key in vars(PAPER) if vars(PAPER)[key] != vars(one.recipe)[key]}
+        assert changed <= {f"{network}_loss", f"{network}_weights"}
 
 
-def test_two_by_two_puts_both_networks_under_both_losses():
-    assert two_losses(PAPER) == ("binary_crossentropy", "hybrid_published")
-    assert two_losses(QUICK) == ("binary_crossentropy", "hybrid_corrected")
-    assert two_losses(TUNED) == ("crossentropy_dice", "hybrid_corrected")
-    for recipe in ("paper", "quick", "tuned"):
-        chosen = choose_recipe(recipe, {"design": "2x2"})
-        losses = [{one.loss for one in variants(network, chosen)} for network in NETWORKS]
-        assert losses[0] == losses[1] == set(two_losses(chosen)) and len(losses[0]) == 2
-    assert keys("deeplabv3", design="2x2")[1] == "deeplabv3-loss-binary_crossentropy"
-    assert keys("segnet", "quick", design="2x2")[1] == "segnet-loss-hybrid_corrected"
-    alike = {"segnet_loss": "hybrid_corrected", "deeplabv3_loss": "hybrid_corrected"}
-    assert two_losses(choose_recipe("quick", alike))[1] == "binary_crossentropy"
+def test_settings_of_the_other_network_and_equal_values_are_left_out():
+    vary = {"deeplabv3_loss": ("hybrid_corrected", "crossentropy_dice")}
+    assert keys("segnet", vary) == ["segnet"] and len(keys("deeplabv3", vary)) == 2
+    assert len(keys("segnet", {"learning_rate": ("0.001", "1e-3"), "dropout": ("0.5", ".5")})) == 1
 
 
-def test_seeds_multiply_the_design():
-    assert keys("segnet", design="2x2", seeds=2) == [
-        "segnet",
-        "segnet-seed2",
-        "segnet-loss-hybrid_published",
-        "segnet-loss-hybrid_published-seed2",
-    ]
+def some(strategy):
+    return st.lists(strategy, min_size=1, max_size=3, unique=True)
 
 
-def test_rates_are_those_of_the_sweep_that_are_not_the_recipes_own():
-    assert keys("segnet", design="rates") == ["segnet", "segnet-rate-0.001", "segnet-rate-0.0001"]
-    rates = [
-        one.recipe.learning_rate
-        for one in variants("segnet", choose_recipe("quick", {"design": "rates"}))
-    ]
-    assert rates == [3e-3, 0.01, 1e-3, 1e-4]
+settings = {
+    "learning_rate": some(st.floats(1e-6, 1).map(str)),
+    "seed": some(st.integers(0, 99).map(str)),
+    "weights": some(st.text(min_size=1, max_size=30).filter(str.strip)),
+    "atrous_rates": some(st.sampled_from(["3 6 9", "6 12 18", "3,6,9"])),
+    "loss": some(st.sampled_from(["binary_crossentropy", "hybrid_corrected"])),
+    "segnet_loss": some(st.just("crossentropy_dice")),
+}
 
 
-def test_weights_are_set_against_random_ones_and_the_other_way_round():
-    trainings = variants("segnet", choose_recipe("paper", {"design": "weights"}))
-    assert [one.recipe.segnet_weights for one in trainings] == ["imagenet", None]
-    assert trainings[1].key == "segnet-weights-random"
-    random = {"design": "weights", "width": 1, "deeplabv3_weights": None}
-    assert keys("deeplabv3", "quick", **random)[1] == "deeplabv3-weights-imagenet"
-    with pytest.raises(StudyError, match="design=weights: pretrained weights need width=1"):
-        choose_recipe("quick", {"design": "weights"})
-
-
-def test_a_variant_changes_nothing_but_its_training():
-    """Split, phantoms and arrays are of the study: no variant touches what they are made by."""
-    for network in NETWORKS:
-        recipe = choose_recipe("paper", {"design": "2x2", "seeds": 2})
-        for one in variants(network, recipe):
-            changed = {key for key in vars(recipe) if vars(recipe)[key] != vars(one.recipe)[key]}
-            assert changed <= {"seed", f"{network}_loss"}
+@given(st.fixed_dictionaries({}, optional=settings), st.sampled_from([*NETWORKS]))
+def test_keys_are_unique_and_safe_as_folder_names(vary, network):
+    found = variants(network, PAPER, {key: tuple(values) for key, values in vary.items()})
+    names = [variant.key for variant in found]
+    assert len(set(names)) == len(names) == len({variant.recipe for variant in found})
+    assert len({*found}) == len(found)  # they can be keys of a dictionary
+    for variant in found:
+        assert (variant.key == network) == (variant.recipe == PAPER)
+        assert re.fullmatch(r"[\w.+-]+", variant.key) and variant.key.startswith(network)
+        assert len(variant.key) < 200
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("vary", "named"),
     [
-        ({"seeds": 0}, "seeds=0: it must be above zero"),
-        ({"seeds": "two"}, "seeds=two: not a value of type int"),
-        ({"seeds": 1.5}, "seeds=1.5"),
-        ({"design": "3x3"}, "design=3x3: choose one of single, 2x2, rates, weights"),
+        ({"split_by": ("patient", "image")}, "split_by"),
+        ({"phantoms": ("20", "40")}, "phantoms"),
+        ({"devices": ("all",)}, "devices"),
+        ({"epoch": ("3",)}, "did you mean epochs"),
+        ({"learning_rate": ("fast",)}, "learning_rate=fast"),
+        ({"name": ("quick",)}, "no setting 'name'"),
     ],
 )
-def test_what_cannot_be_asked_for(changes, words):
-    with pytest.raises(StudyError, match=words):
-        choose_recipe("quick", changes)
+def test_what_cannot_be_varied_is_refused_before_anything_is_trained(tmp_path, vary, named):
+    with pytest.raises(StudyError, match=named):
+        begin_study("", "pneumonia", "quick", str(tmp_path / "out"), vary=vary)
+    assert not (tmp_path / "out").exists()
 
 
-def test_options_of_the_command_line_set_the_recipe():
-    options = Namespace(settings=["epochs=3"], seeds="3", design="2x2")
-    assert (
-        choose_recipe("quick", parse_settings(options)).label
-        == "quick (epochs=3, seeds=3, design=2x2)"
-    )
-    assert parse_settings(Namespace(settings=[], seeds=None, design=None)) == {}
-    with pytest.raises(StudyError, match="--seeds 3 and --set seeds=2: give one"):
-        parse_settings(Namespace(settings=["seeds=2"], seeds="3", design=None))
+def test_the_command_lines_texts_are_read():
+    texts = ["seed=1, 2,1", "atrous_rates=3 6 9,6 12 18"]
+    assert parse_variation(texts) == {"seed": ("1", "2"), "atrous_rates": ("3 6 9", "6 12 18")}
+    for wrong in (["seed"], ["=1"], ["seed="], ["seed=,"], ["seed=1", "seed=2"]):
+        with pytest.raises(StudyError, match="--vary"):
+            parse_variation(wrong)
+
+
+def test_all_variants_are_trained_but_the_study_s_own(tmp_path, monkeypatch):
+    trained = []
+
+    def train(network, recipe, arrays, split, folder, target, resume):
+        trained.append((folder.name, recipe.seed, recipe.size, arrays, resume))
+
+    monkeypatch.setattr(experiments, "train", train)
+    monkeypatch.setattr(experiments, "arrays_for", lambda study, recipe: f"{recipe.size} pixels")
+    vary = {"seed": ("1", "2"), "size": ("96", "64")}
+    study = begin_study("", "pneumonia", "quick", str(tmp_path), vary=vary, resume=True)
+    names = experiments.train_variants("segnet", study, pd.Series())
+    assert names == ["segnet", "segnet-size-64", "segnet-seed-2", "segnet-seed-2-size-64"]
+    assert trained == [
+        ("segnet-size-64", 1, 64, "64 pixels", True),
+        ("segnet-seed-2", 2, 96, "96 pixels", True),
+        ("segnet-seed-2-size-64", 2, 64, "64 pixels", True),
+    ]

@@ -1,36 +1,33 @@
-"""Executes the five notebooks, one after another, with one set of parameters."""
+"""Execute the five notebooks with one set of parameters, or train one network of a study."""
 
 from __future__ import annotations
 
-import ast
+import logging
 import os
-import subprocess
+import shutil
 import sys
+import tempfile
 from argparse import Namespace
 from pathlib import Path
 
-import nbformat
 import pandas as pd
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
 
-from pneumo_keras.dataset.files import written_whole
 from pneumo_keras.errors import StudyError
-from pneumo_keras.report.certainty import readable
-from pneumo_keras.study import Study, open_study
+from pneumo_keras.report.results import readable
+from pneumo_keras.study import Study, begin_study, load_study
+from pneumo_keras.variants import parse_variation
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def run(options: Namespace) -> None:
-    """Runs `python -m pneumo_keras run`.
+    """Run `python -m pneumo_keras run`.
 
-    The executed notebooks are kept in `data/notebooks` of the study; those of the clone stay
-    as they are.
+    The executed notebooks are kept in `data/notebooks` of the study's folder.
 
     Raises:
-        StudyError: if the input does not allow the study, or a cell fails.
+        StudyError: if the input does not allow the study.
     """
     parameters = {
         "data": str(options.data.resolve()) if options.data else "",
@@ -38,157 +35,151 @@ def run(options: Namespace) -> None:
         "labels": options.labels,
         "recipe": options.recipe,
         "settings": parse_settings(options),
-        "skip_bad": options.skip_bad,
-        "source": options.source,
+        "layout": options.layout,
         "normals": options.normals,
-        "allow_outside": options.allow_outside,
         "out": str(options.out.resolve()),
         "resume": options.resume,
+        "vary": parse_variation(options.vary),
     }
-    notebooks = sorted(NOTEBOOKS.glob("0*.ipynb"))
-    if not notebooks:
-        raise StudyError(f"{NOTEBOOKS}: no notebooks; run from a clone of the repository")
-    of_films = ("skip_bad", "allow_outside")
-    study = open_study(**{key: value for key, value in parameters.items() if key not in of_films})
-    _execute_all(notebooks, parameters, study.out / "data" / "notebooks")
-    _say_where(study)
+    study = begin_study(**parameters)
+    parameters |= {"skip_bad": options.skip_bad, "allow_outside": options.allow_outside}
+    parameters["vary"] = {key: list(values) for key, values in study.vary.items()}
+    # The notebooks run in a folder of their own, so that several runs do not meet.
+    with tempfile.TemporaryDirectory(prefix="pneumo_keras-") as folder:
+        with tqdm(find_notebooks(), unit="notebook", file=sys.stderr) as bar:
+            for notebook in bar:
+                bar.set_description(notebook.stem)
+                given = parameters if notebook.stem.startswith("01") else {}
+                _execute(notebook, Path(folder), given, study, bar)
+    _print_results(study, options.out)
+
+
+def find_notebooks() -> list[Path]:
+    """The five notebooks, of the clone or of the installed package, in order.
+
+    Raises:
+        StudyError: if there are none.
+    """
+    for folder in (PACKAGE.parent / "notebooks", PACKAGE / "notebooks"):
+        if notebooks := sorted(folder.glob("0[1-5]*.ipynb")):
+            return notebooks
+    raise StudyError(f"{PACKAGE}: no notebooks beside it; install the package again")
 
 
 def parse_settings(options: Namespace) -> dict[str, str]:
-    """What `--set`, `--seeds`, `--design` and `--devices` change of the recipe.
+    """The changes of the recipe that `--set` and `--devices` ask for.
 
     Args:
-        options: with `settings`, texts KEY=VALUE; and `seeds`, `design` and `devices` where the
-            command has them, None if not given.
+        options: with `settings`, texts KEY=VALUE, and `devices`, None if not given.
+
+    Returns:
+        Values by setting; paths of weight files are made absolute.
 
     Raises:
-        StudyError: for text without `=`, a setting given twice and differently, or all devices
-            of several hosts, which `run` cannot drive.
+        StudyError: for text without `=`, a setting given twice, or all devices of several hosts,
+            which `run` cannot drive.
 
     Example:
-        >>> parse_settings(Namespace(settings=["epochs=3", "segnet_weights=vgg16.h5"]))
-        {'epochs': '3', 'segnet_weights': 'vgg16.h5'}
+        >>> parse_settings(Namespace(settings=["epochs=3", "size=64"], devices=None))
+        {'epochs': '3', 'size': '64'}
     """
-    if getattr(options, "devices", None) == "all" and os.environ.get("TF_CONFIG"):
+    if options.devices == "all" and os.environ.get("TF_CONFIG"):
         raise StudyError(
             "TF_CONFIG: a run has one host; unset it here, then start "
             "`python -m pneumo_keras train NETWORK --out DIR` on every host"
         )
-    for pair in options.settings:
-        if "=" not in pair:
+    settings: dict[str, str] = {}
+    devices = [f"devices={options.devices}"] if options.devices else []
+    for pair in [*options.settings, *devices]:
+        key, equals, value = pair.partition("=")
+        if not equals:
             raise StudyError(f"--set {pair}: write it as KEY=VALUE")
-    settings = dict(pair.split("=", 1) for pair in options.settings)
-    for name in ("seeds", "design", "devices"):
-        value = getattr(options, name, None)
-        if value is None:
-            continue
-        if settings.get(name, value) != value:
-            raise StudyError(f"--{name} {value} and --set {name}={settings[name]}: give one")
-        settings[name] = value
+        if settings.setdefault(key, value) != value:
+            raise StudyError(f"{key}: given as {settings[key]} and as {value}; give one")
+        if key.endswith("weights") and Path(value).is_file():
+            settings[key] = str(Path(value).resolve())
     return settings
 
 
-def _execute_all(notebooks: list[Path], parameters: dict, folder: Path) -> None:
-    books = {path: nbformat.read(path, as_version=4) for path in notebooks}
-    for book in books.values():
-        _inject(book, parameters)
-    cells = sum(cell.cell_type == "code" for book in books.values() for cell in book.cells)
-    with tqdm(total=cells, unit="cell", file=sys.stderr) as bar:
-        for path, book in books.items():
-            try:
-                _execute(path, book, bar)
-            except StudyError:
-                raise  # the input, not the notebook: nothing is left behind
-            except BaseException:
-                _keep(book, folder / path.name)
-                raise
-            _keep(book, folder / path.name)
+def train(options: Namespace) -> None:
+    """Run `python -m pneumo_keras train NETWORK --out DIR`, on every host of `TF_CONFIG`.
+
+    With several hosts the study must have `devices=all` and lie in a folder that all of them see;
+    the first host writes.
+
+    Raises:
+        StudyError: if notebooks 01 and 02 have not prepared the study.
+    """
+    from pneumo_keras.dataset.arrays import load_arrays
+    from pneumo_keras.dataset.splits import read_split
+    from pneumo_keras.training.train import train
+
+    study = load_study(str(options.out))
+    arrays, split = load_arrays(study.arrays), read_split(study.split)
+    folder = study.model(options.network)
+    train(options.network, study.recipe, arrays, split, folder, study.target, options.resume)
 
 
-def _keep(book: nbformat.NotebookNode, path: Path) -> None:
-    with written_whole(path) as temporary:
-        nbformat.write(book, temporary)
+class _LastLine:
+    """Shows the last line that a notebook has printed, on the progress bar."""
+
+    def __init__(self, bar: tqdm):
+        self.bar = bar
+
+    def write(self, text: str) -> None:
+        if lines := text.replace("\r", "\n").strip().splitlines():
+            self.bar.set_postfix_str(lines[-1].strip()[:90])
+
+    def flush(self) -> None:
+        pass
 
 
-def _inject(book: nbformat.NotebookNode, parameters: dict) -> None:
-    """Puts this run's values behind the cell of default parameters, for those that stand there."""
-    position = next(
-        number
-        for number, cell in enumerate(book.cells)
-        if "parameters" in cell.metadata.get("tags", [])
-    )
-    body = ast.parse(book.cells[position].source).body
-    names = [line.targets[0].id for line in body if isinstance(line, ast.Assign)]
-    source = "\n".join(f"{name} = {parameters[name]!r}" for name in names)
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["injected-parameters"]})
-    book.cells.insert(position + 1, cell)
+def _execute(notebook: Path, folder: Path, parameters: dict, study: Study, bar: tqdm) -> None:
+    import papermill
 
-
-class _Client(NotebookClient):
-    """A notebook client that hands on the last line that a cell prints."""
-
-    def __init__(self, book: nbformat.NotebookNode, show, **settings):
-        super().__init__(book, **settings)
-        self._show = show
-
-    def process_message(self, message, cell, cell_index):
-        if message["msg_type"] == "stream":
-            lines = message["content"]["text"].replace("\r", "\n").strip().splitlines()
-            if lines:
-                self._show(lines[-1])
-        return super().process_message(message, cell, cell_index)
-
-
-def _execute(path: Path, book: nbformat.NotebookNode, bar: tqdm) -> None:
-    numbers = {
-        position: number
-        for number, position in enumerate(
-            (p for p, cell in enumerate(book.cells) if cell.cell_type == "code"), start=1
-        )
-    }
-
-    def started(cell, cell_index):
-        if cell.cell_type == "code":
-            bar.set_description(f"{path.stem}, cell {numbers[cell_index]} of {len(numbers)}")
-            bar.set_postfix_str("")
-
-    def ended(cell, cell_index, execute_reply):
-        bar.update(cell.cell_type == "code")
-
-    client = _Client(
-        book,
-        show=lambda line: bar.set_postfix_str(line[:90]),
-        timeout=None,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-        on_cell_start=started,
-        on_cell_executed=ended,
-    )
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    done = folder / notebook.name
+    kept = study.out / "data" / "notebooks" / notebook.name
     try:
-        # What a kernel logs is no news to the user; what goes wrong in a cell comes as its error.
-        client.execute(stderr=subprocess.DEVNULL)
-    except CellExecutionError as error:
-        bar.close()
-        if error.ename == "StudyError":
+        papermill.execute_notebook(
+            notebook,
+            done,
+            parameters,
+            cwd=folder,
+            kernel_name="python3",
+            progress_bar=False,
+            stdout_file=_LastLine(bar),
+            extra_arguments=["--log-level=CRITICAL"],  # of the kernel; errors of cells come as such
+        )
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "StudyError":  # the input's fault: nothing is left behind
             raise StudyError(error.evalue) from None
-        print(error.traceback, file=sys.stderr)
-        raise SystemExit(f"pneumo_keras: {path.name} failed, see {path.name} in data/notebooks")
-    except DeadKernelError:
-        bar.close()
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt from None
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(done, kept)
+        print(error, file=sys.stderr)
+        raise SystemExit(f"pneumo_keras: {notebook.name} failed, see {kept}") from None
+    except Exception as error:
+        if type(error).__name__ != "DeadKernelError":
+            raise
         raise StudyError(
-            f"{path.name}: its kernel died, most likely for want of memory: "
+            f"{notebook.name}: its process was killed, most likely because memory ran out: "
             "try a smaller batch_size or size with --set"
         ) from None
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(done, kept)
 
 
-def _say_where(study: Study) -> None:
-    """Ends a run: where its results are, and Table 2."""
-    table = pd.read_csv(study.figures / "table_2.csv")
-    whole = [column for column in table if column.startswith(("Films", "Patients"))]
-    table = readable(table.astype(dict.fromkeys(whole, "Int64")))
-    print(
-        f"\nTables and Figures are in {study.figures}, the executed notebooks in "
-        f"{study.out / 'data' / 'notebooks'}.\n"
-    )
-    print(f"Table 2. {study.caption()}.\n")
-    print(table.astype(object).where(table.notna(), "–").to_string(index=False))
+def _print_results(study: Study, out: Path) -> None:
+    """Print Table 2, the conclusion, and where everything is."""
+    table = readable(pd.read_csv(study.figures / "table_2.csv")).iloc[:, :5].fillna("")
+    conclusion = (study.figures / "conclusion.txt").read_text("utf-8")
+    print(f"\nTable 2. {study.caption()}.\n\n{table.to_string(index=False)}\n\n{conclusion}")
+    data = out / "data"
+    print(f"Report:    {data / 'report.html'} (open it in a browser)")
+    print(f"Tables:    {out / 'figures'} (with the figures, as PNG and SVG)")
+    print(f"Models:    {data / 'models' / 'segnet'}, {data / 'models' / 'deeplabv3'}")
+    print(f"Notebooks: {data / 'notebooks'} (as executed)")
+    model = data / "models" / "deeplabv3"
+    print(f"Next:      python -m pneumo_keras predict {model} NEW_IMAGES --out PREDICTIONS")

@@ -1,6 +1,4 @@
-"""Films and masks as arrays of one size, memory-mapped, with an index (section 4 of the paper)."""
-
-from __future__ import annotations
+"""Images and masks as memory-mapped arrays of one size (notebook 02, section 4 of the paper)."""
 
 import hashlib
 import json
@@ -12,39 +10,37 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pneumo_keras.dataset.files import remove_partial, write_csv, write_json, written_whole
-from pneumo_keras.dataset.films import read_film, read_mask
-from pneumo_keras.dataset.framing import resize_film, resize_mask
-from pneumo_keras.dataset.maskfolder import read_mask_index
+from pneumo_keras.config import Recipe
+from pneumo_keras.dataset.images import read_image, read_mask
+from pneumo_keras.dataset.mask_index import read_mask_index
+from pneumo_keras.dataset.resize import resize_image, resize_mask
 from pneumo_keras.errors import StudyError
+from pneumo_keras.files import atomic_write, remove_partial, write_csv, write_json
+from pneumo_keras.study import Study
+
+BATCH = 256  # images resized before they are written, which bounds the memory
 
 
 @dataclass(frozen=True)
 class Arrays:
-    """The films of a study, ready for a network.
+    """The images of a study, ready for a network.
 
     Attributes:
-        films: (films, size, size) uint8, 0..255, memory-mapped.
-        masks: (films, size, size) uint8, 0 or 1, memory-mapped.
-        index: one row a film, in the same order.
-        clahe: whether the contrast of the films was equalised, see `framing`.
-        letterbox: whether they kept their proportions, black around them.
+        images: (images, size, size) uint8, 0..255, memory-mapped.
+        masks: (images, size, size) uint8, 0 or 1, memory-mapped.
+        index: one row per image, in the same order; columns as in `mask_index`.
+        clahe, letterbox: how the images were resized, see `resize`.
     """
 
-    films: np.ndarray
+    images: np.ndarray
     masks: np.ndarray
     index: pd.DataFrame
     clahe: bool = False
     letterbox: bool = False
 
     def rows(self, split: pd.Series, part: str) -> np.ndarray:
-        """Row numbers of the films of one part of a split.
-
-        Args:
-            split: part by film name.
-            part: train, validation or test.
-        """
-        return np.flatnonzero((self.index["name"].map(split) == part).to_numpy())
+        """Row numbers of the images of one part (train, validation or test) of a split."""
+        return np.flatnonzero(self.index["name"].map(split) == part)
 
 
 def write_arrays(
@@ -56,52 +52,47 @@ def write_arrays(
     clahe: bool = False,
     letterbox: bool = False,
 ) -> Arrays:
-    """Resizes all films and masks into `films.npy` and `masks.npy`.
-
-    Beside them go `index.csv` and, for those who train on them, `settings.json`.
+    """Resize all images and masks into `images.npy` and `masks.npy`.
 
     Args:
-        index: one row a film, as `write_masks` made it: `film` relative to `data`, `mask` to
-            `masks`.
-        data: folder of the films.
-        masks: folder of the mask PNGs.
-        folder: where the arrays go.
-        size: side, pixels.
-        clahe: equalise the contrast of the films locally.
-        letterbox: keep the proportions of films and masks, black around them.
+        index: from `write_masks`.
+        data, masks: folders of the images and of their masks.
+        folder: for the arrays.
+        size: side in pixels.
+        clahe, letterbox: see `resize`.
 
     Raises:
-        StudyError: if a film or mask cannot be read, or is another size than the index says.
+        StudyError: if an image or mask cannot be read, or their sizes differ.
     """
     index = index.reset_index(drop=True)
-    shape = (len(index), size, size)
 
     def resized(row) -> tuple[np.ndarray, np.ndarray]:
-        film, mask = read_film(data / row.film), read_mask(masks / row.mask)
-        if film.shape != mask.shape:
-            raise StudyError(
-                f"{row.film} is {film.shape[1]}x{film.shape[0]} but its mask {row.mask} "
-                f"{mask.shape[1]}x{mask.shape[0]}: run notebook 01 again"
-            )
-        return resize_film(film, size, clahe, letterbox), resize_mask(mask, size, letterbox)
+        image, mask = read_image(data / row.image), read_mask(masks / row.mask)
+        if image.shape != mask.shape:
+            sizes = [f"{width}x{height}" for height, width in (image.shape, mask.shape)]
+            what = f"{row.image} is {sizes[0]} but its mask {row.mask} {sizes[1]}"
+            raise StudyError(f"{what}: run notebook 01 again")
+        return resize_image(image, size, clahe, letterbox), resize_mask(mask, size, letterbox)
 
     remove_partial(folder)
     with (
-        written_whole(folder / "films.npy") as films_path,
-        written_whole(folder / "masks.npy") as masks_path,
-        open(films_path, "wb") as films,
-        open(masks_path, "wb") as truths,
+        atomic_write(folder / "images.npy") as images_path,
+        atomic_write(folder / "masks.npy") as masks_path,
+        open(images_path, "wb") as images_file,
+        open(masks_path, "wb") as masks_file,
         ThreadPoolExecutor() as pool,
+        tqdm(total=len(index), desc="images to arrays", unit="image") as bar,
     ):
-        # Written, not mapped: on a full disk a mapped file ends the process instead of raising.
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        for file in (films, truths):
+        # Written, not mapped: on a full disk, writing to a mapped file kills the process.
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), size, size)}
+        for file in (images_file, masks_file):
             np.lib.format.write_array_header_1_0(file, header)
-        pairs = pool.map(resized, index.itertuples())
-        for film, mask in tqdm(pairs, "films to arrays", len(index), unit="film"):
-            films.write(film)
-            truths.write(mask)
-        # Last to go and last to come: films and masks with an index beside them belong together.
+        for start in range(0, len(index), BATCH):
+            for image, mask in pool.map(resized, index[start : start + BATCH].itertuples()):
+                images_file.write(image)
+                masks_file.write(mask)
+                bar.update()
+        # Removed first and written last: arrays with an index beside them belong together.
         (folder / "index.csv").unlink(missing_ok=True)
     write_json(folder / "settings.json", {"clahe": clahe, "letterbox": letterbox})
     write_csv(folder / "index.csv", index)
@@ -109,43 +100,50 @@ def write_arrays(
 
 
 def load_arrays(folder: Path) -> Arrays:
-    """Opens what `write_arrays` wrote, without reading it into memory.
-
-    Raises:
-        StudyError: if the folder holds no arrays.
-    """
+    """Open the arrays that `write_arrays` wrote; StudyError if they are missing or not finished."""
     try:
-        films = np.load(folder / "films.npy", mmap_mode="r", allow_pickle=False)
-        masks = np.load(folder / "masks.npy", mmap_mode="r", allow_pickle=False)
+        images = np.load(folder / "images.npy", mmap_mode="r")
+        masks = np.load(folder / "masks.npy", mmap_mode="r")
         settings = json.loads((folder / "settings.json").read_text("utf-8"))
         clahe, letterbox = settings["clahe"], settings["letterbox"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{folder}: no arrays to read, run notebook 02 first ({error})") from None
     if not (folder / "index.csv").exists():
         raise StudyError(f"{folder}: its arrays were not finished, run notebook 02 again")
-    return Arrays(films, masks, read_mask_index(folder), clahe, letterbox)
+    return Arrays(images, masks, read_mask_index(folder), clahe, letterbox)
 
 
 def fingerprint(arrays: Arrays, split: pd.Series) -> str:
-    """Tells whether films, masks and split are the very same as those of another day.
-
-    Args:
-        arrays: films and masks.
-        split: part by film name.
-
-    Returns:
-        The SHA-256 of every pixel, name and part, 64 hexadecimal digits.
+    """SHA-256, 64 hexadecimal digits, of images, masks and split.
 
     Example:
-        >>> films = np.zeros((1, 2, 2), np.uint8)
-        >>> arrays = Arrays(films, films, pd.DataFrame({"name": ["a"]}))
-        >>> train, test = (fingerprint(arrays, pd.Series({"a": part})) for part in ("train", "test"))
-        >>> len(train), train == test
-        (64, False)
+        >>> arrays = Arrays(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), pd.DataFrame({"name": ["a"]}))
+        >>> split = pd.Series({"a": "train"})
+        >>> fingerprint(arrays, split) == fingerprint(arrays, split.replace("train", "test"))
+        False
     """
     names = arrays.index["name"]
     parts = names.map(split).astype(str)
-    digest = hashlib.sha256(json.dumps([arrays.films.shape, *zip(names, parts)]).encode())
-    for pixels in (arrays.films, arrays.masks):
+    digest = hashlib.sha256(json.dumps([arrays.images.shape, *zip(names, parts)]).encode())
+    for pixels in (arrays.images, arrays.masks):
         digest.update(np.ascontiguousarray(pixels))
     return digest.hexdigest()
+
+
+def arrays_for(study: Study, recipe: Recipe) -> Arrays:
+    """The arrays of a study at the size of a variant's recipe, made if they are not there yet.
+
+    Raises:
+        StudyError: if notebook 02 has not been run.
+    """
+    settings = {"size": recipe.size, "clahe": recipe.clahe, "letterbox": recipe.letterbox}
+    if all(getattr(study.recipe, key) == value for key, value in settings.items()):
+        return load_arrays(study.arrays)
+    folder = study.arrays.with_name(
+        "-".join(["arrays", *(f"{k}-{v}" for k, v in settings.items())])
+    )
+    try:
+        return load_arrays(folder)
+    except StudyError:
+        index = read_mask_index(study.masks)
+        return write_arrays(index, study.data, study.masks, folder, **settings)

@@ -1,142 +1,177 @@
-"""The annotations of one image of a COCO file, rasterised by pycocotools."""
+"""COCO files: polygons and run lengths of categories in listed images, rasterised by pycocotools.
+
+An image without any annotation counts as not annotated; one that shows other categories only has an
+empty mask.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import itertools
+import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
 from pneumo_keras.dataset.labelme import label_key
-from pneumo_keras.dataset.shapes import FARTHEST, Malformed
-from pneumo_keras.dataset.truths import Layers
+from pneumo_keras.dataset.records import ImageRecord, refuse_two_annotations, refused
+from pneumo_keras.dataset.references import LabelMasks, Reference, refuse_other_size
+from pneumo_keras.dataset.shapes import Malformed, is_coordinate
+from pneumo_keras.dataset.tree import Tree
 from pneumo_keras.errors import StudyError
 
 
 @dataclass(frozen=True, eq=False)
-class CocoShapes:
-    """The annotations of one image of a COCO file.
-
-    Attributes:
-        path: The COCO file.
-        size: Height and width of the image as the file has it.
-        shapes: Label and `segmentation`, a list of polygons or run lengths, of each annotation.
-    """
+class CocoShapes(Reference):
+    """The annotations of one image of a COCO file."""
 
     path: Path
-    size: tuple[int, int]
-    shapes: tuple[tuple[str, Any], ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return ()  # one file for all films: its content counts, film by film
+    size: tuple[int, int]  # height and width of the image as the file has it
+    shapes: tuple[tuple[str, Any], ...]  # label and `segmentation` of each annotation
 
     def state(self) -> list[Any]:
-        content = json.dumps([self.size, self.shapes])
-        return [hashlib.sha256(content.encode()).hexdigest()]
+        return [self.size, self.shapes]
 
-    def layers(self, film: Path, labels: Sequence[str], size: tuple[int, int]) -> Layers:
-        if size != self.size:
-            raise StudyError(
-                f"{self.path} has {film} as {self.size[1]}×{self.size[0]} pixels, but it has "
-                f"{size[1]}×{size[0]}: put the film of that size there"
-            )
-        return Layers(
-            regions={label: self._region(film, label) for label in labels},
-            labels=list(dict.fromkeys(label for label, _ in self.shapes)),
-            shapes=len(self.shapes),
-        )
-
-    def _region(self, film: Path, label: str) -> np.ndarray:
-        region = np.zeros(self.size, bool)
-        for shape, segmentation in self.shapes:
+    def label_masks(self, image: Path, labels: Sequence[str], size: tuple[int, int]) -> LabelMasks:
+        refuse_other_size(self.path, self.size, image, size)
+        masks = {label: np.zeros(size, bool) for label in labels}
+        for label, (shape, segmentation) in itertools.product(labels, self.shapes):
             if label_key(shape) == label_key(label):
                 try:
-                    region |= region_of(segmentation, *self.size)
+                    masks[label] |= rasterize_coco(segmentation, *size)
                 except Malformed as error:
-                    raise StudyError(
-                        f"{self.path}: an annotation {shape!r} of {film.name} {error}: "
-                        "mend or remove it"
-                    ) from None
-        return region
+                    name = f"{self.path}: an annotation {shape!r} of {image.name}"
+                    raise StudyError(f"{name} {error}: fix or remove it") from None
+        occurring = list(dict.fromkeys(label for label, _ in self.shapes))
+        return LabelMasks(masks, occurring, len(self.shapes))
 
 
-def region_of(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """The region of one annotation.
+def rasterize_coco(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Rasterise the `segmentation` of one annotation to bool (height, width).
 
     Args:
         segmentation: Polygons, each a list of x and y in turn, in pixels; or run lengths
             `{"size": [height, width], "counts": ...}`, compressed (text) or not (a list).
-        height: Of the film in pixels.
-        width: The same.
-
-    Returns:
-        bool (height, width).
+        height: Height of the image in pixels.
+        width: Width of it.
 
     Raises:
-        Malformed: It is none of these, or of another size.
+        Malformed: It is none of these, or has another size.
 
     Example:
-        >>> region_of([[0, 0, 2, 0, 2, 1, 0, 1]], 2, 3).astype(int).tolist()
+        >>> rasterize_coco([[0, 0, 2, 0, 2, 1, 0, 1]], 2, 3).astype(int).tolist()
         [[1, 1, 0], [0, 0, 0]]
-        >>> region_of({"size": [2, 2], "counts": [1, 3]}, 2, 2).astype(int).tolist()
+        >>> rasterize_coco({"size": [2, 2], "counts": [1, 3]}, 2, 2).astype(int).tolist()
         [[0, 1], [1, 1]]
     """
     if isinstance(segmentation, dict):
-        return _from_runs(segmentation, height, width)
+        runs = _run_lengths(segmentation, height, width)
+        inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # column by column
+        return inside.reshape(width, height).T
     if not isinstance(segmentation, list) or not segmentation:
         raise Malformed("has a box only, no outline")
     for polygon in segmentation:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
             raise Malformed("has a polygon of fewer than three points")
-        if not all(type(place) in (int, float) and abs(place) <= FARTHEST for place in polygon):
-            raise Malformed("has a point that is no place on a film")
+        if not all(map(is_coordinate, polygon)):
+            raise Malformed("has a point without coordinates in an image")
     runs = coco_mask.frPyObjects(segmentation, height, width)
     return coco_mask.decode(coco_mask.merge(runs)).astype(bool)
 
 
-def _from_runs(segmentation: dict[str, Any], height: int, width: int) -> np.ndarray:
+def _run_lengths(segmentation: dict[str, Any], height: int, width: int) -> list[int]:
+    """Uncompressed run lengths that fill the image, outside and inside in turn."""
     if segmentation.get("size") != [height, width]:
         raise Malformed(f"has run lengths of another size than {height}×{width}")
-    counts = segmentation.get("counts")
-    if isinstance(counts, str):
-        counts = _run_lengths(counts)
-    if not isinstance(counts, list) or not all(
-        type(count) is int and 0 <= count <= height * width for count in counts
-    ):
-        raise Malformed("has unsound run lengths")
-    # pycocotools leaves the rest of the mask to chance where the runs end early.
-    if sum(counts) != height * width:
-        raise Malformed("has run lengths that do not fill the film")
-    runs = {"size": [height, width], "counts": counts}
-    return coco_mask.decode(coco_mask.frPyObjects(runs, height, width)).astype(bool)
+    runs = segmentation.get("counts")
+    if isinstance(runs, str):
+        runs = _uncompressed(runs)
+    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
+        raise Malformed("has invalid run lengths")
+    if sum(runs) != height * width:
+        raise Malformed("has run lengths that do not fill the image exactly")
+    return runs
 
 
-def _run_lengths(text: str) -> list[int]:
-    """Run lengths from their compressed form.
+def _uncompressed(text: str) -> list[int]:
+    """Run lengths from their compressed form (`rleFrString` of pycocotools).
 
     Each is written in groups of five bits, least first, a sixth saying whether more follow; from
-    the fourth on, the difference to the one before last (`rleFrString` of pycocotools).
+    the fourth on, the difference to the one before last.
     """
     counts: list[int] = []
     value = shift = 0
     for letter in text:
         bits = ord(letter) - 48
         if not 0 <= bits < 64 or shift > 40:
-            raise Malformed("has unsound run lengths")
+            raise Malformed("has invalid run lengths")
         value |= (bits & 31) << shift
         shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
+        if not bits & 32:
+            value -= (bits & 16) << (shift - 4)  # the sign
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
     if shift:
-        raise Malformed("has unsound run lengths")
+        raise Malformed("has invalid run lengths")
     return counts
+
+
+def recognises(tree: Tree) -> bool:
+    """Tell whether a tree holds a COCO file."""
+    return bool(tree.coco_documents)
+
+
+def targets(tree: Tree) -> tuple[str, ...]:
+    """All categories, sorted."""
+    categories = [label for path in tree.coco_documents for label in _parse(path, tree)[0]]
+    return tuple(sorted({label_key(label) for label in categories}))
+
+
+def find(tree: Tree, target: str, normals: bool) -> list[ImageRecord]:
+    """The annotated images of all COCO files, then those that are missing."""
+    found, missing = [], []
+    for path in tree.coco_documents:
+        for name, reference in _parse(path, tree)[1]:
+            if not reference.shapes:
+                continue
+            if image := _image(path, name, tree):
+                found.append(ImageRecord("", image, path, "", "", reference=reference))
+            else:
+                problem = f"{path} names image {name!r}, which is not there: add it"
+                missing.append(refused(path, problem))
+    refuse_two_annotations(found)
+    return found + missing
+
+
+def _parse(path: Path, tree: Tree) -> tuple[list[str], list[tuple[str, CocoShapes]]]:
+    """The categories of a file, and its images by file name with what is outlined in each."""
+    document = tree.coco_documents[path]
+    try:
+        categories = {entry["id"]: str(entry["name"]) for entry in document["categories"]}
+        shapes = defaultdict(list)
+        for entry in document["annotations"]:
+            label = categories[entry["category_id"]]
+            shapes[entry["image_id"]].append((label, entry.get("segmentation")))
+        images = []
+        for entry in document["images"]:
+            size = (int(entry["height"]), int(entry["width"]))
+            reference = CocoShapes(path, size, tuple(shapes.get(entry["id"], ())))
+            images.append((str(entry["file_name"]), reference))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise StudyError(f"{path} is not a valid COCO file ({reason}): export it again") from None
+    return list(categories.values()), images
+
+
+def _image(path: Path, name: str, tree: Tree) -> Path | None:
+    """The image where the file says, else the only one of that file name."""
+    written = Path(PureWindowsPath(name).as_posix())
+    named = Path(os.path.normpath(path.parent / written))
+    candidates = tree.images_by_name.get(written.name, [])
+    if named in candidates:
+        return named
+    return candidates[0] if len(candidates) == 1 else None

@@ -1,19 +1,19 @@
-"""DICOM films: their header, and their pixels as a viewer shows them.
+"""DICOM radiographs: their header, and their pixels as a viewer shows them.
 
-PS3.3 C.11 of the DICOM standard takes stored values to the screen in this order: modality LUT or
-rescale, VOI LUT or window, photometric interpretation. Here the first VOI LUT is used, without one
-the first window, and without either the values from the least to the greatest on the film, as
-viewers do. MONOCHROME1, where low values are bright, is inverted, so that bone is bright on every
-film; `Header.inverted` tells of it. Padding is black.
+PS3.3 C.11 of the DICOM standard orders the steps from stored values to the screen: modality LUT or
+rescale, VOI LUT or window, photometric interpretation. The first VOI LUT is used, without one the
+first window, and without either the range of the values present. MONOCHROME1, where low values are
+bright, is inverted, so that bone is bright in every image. Padding is black.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pydicom
@@ -22,126 +22,79 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from pneumo_keras.errors import StudyError
 
-_DEEPEST = 16  # bits a pixel
+MAX_PIXELS = 64_000_000  # several times the largest radiograph
 _FAR = 1e12  # beyond any window
-_HEADER = [
-    "BitsAllocated",
-    "ImagerPixelSpacing",
-    "NumberOfFrames",
-    "PhotometricInterpretation",
-    "PixelSpacing",
-    "Rows",
-    "Columns",
-    "SamplesPerPixel",
-]
-_Read = TypeVar("_Read")
 
 
-@dataclass(frozen=True)
-class Header:
-    """What the header of a DICOM film says.
-
-    Attributes:
-        height: In pixels.
-        width: The same.
-        spacing: Height and width of a pixel in mm, as calibrated, or else at the detector; None
-            where the file does not say.
-        inverted: Whether low values are stored bright (MONOCHROME1).
-    """
+class Header(NamedTuple):
+    """What is known of a DICOM radiograph without its pixels."""
 
     height: int
     width: int
-    spacing: tuple[float, float] | None
-    inverted: bool
+    spacing: tuple[float, float] | None  # height and width of a pixel in mm
+    inverted: bool  # MONOCHROME1
 
 
 def is_dicom(beginning: bytes) -> bool:
-    """Whether a file that begins with these (at least 132) bytes is DICOM.
-
-    Example:
-        >>> is_dicom(bytes(128) + b"DICM"), is_dicom(b"GIF89a")
-        (True, False)
-    """
+    """Tell whether a file that begins with these (at least 132) bytes is DICOM."""
     return beginning[128:132] == b"DICM"
 
 
-def read_header(file: BinaryIO, name: str) -> Header:
-    """Reads the header of a DICOM film, without its pixels.
-
-    Args:
-        file: The file, opened in binary mode.
-        name: What an error message calls the film.
-
-    Raises:
-        StudyError: The file is damaged, or holds anything but one grey film of up to 16 bits.
-    """
-    dataset = _attempt(
-        lambda: pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_HEADER), name
-    )
-    return _header(dataset, name)
+def read_header(path: str | Path) -> Header:
+    """Read the header of a DICOM radiograph, without its pixels."""
+    with _refusing_damage(str(path)):
+        return _header(pydicom.dcmread(path, stop_before_pixels=True), str(path))
 
 
-def decode_dicom(content: bytes, name: str, most_pixels: int) -> np.ndarray:
-    """Reads a DICOM film as a viewer shows it, bone bright.
-
-    Args:
-        content: The bytes of the file.
-        name: What an error message calls the film.
-        most_pixels: Refused, before any pixel is decoded, is a film of more.
-
-    Returns:
-        uint8 array (height, width), 0 to 255.
-
-    Raises:
-        StudyError: The file is damaged, too large, or holds anything but one grey film of up to 16
-            bits.
-    """
-    dataset = _attempt(lambda: pydicom.dcmread(io.BytesIO(content)), name)
-    if "PixelData" not in dataset:
-        raise StudyError(f"{name} is DICOM without pixels, a report or a plan: leave it out")
-    header = _header(dataset, name)
-    if header.height * header.width > most_pixels:
-        raise StudyError(
-            f"{name} has more than {most_pixels // 1_000_000} million pixels: save it smaller"
-        )
-    _attempt(lambda: _refuse_wrong_length(dataset, name), name)
-    stored = _attempt(lambda: dataset.pixel_array, name)
-    lowest = int(stored.min())
-    # Every step works on single values, so it is enough to know what becomes of each value.
-    greys = _attempt(lambda: _greys(dataset, lowest, stored), name)
-    if header.inverted:
-        greys = 255 - greys
-    greys[_padding(dataset, lowest, len(greys))] = 0
-    film = np.empty(stored.shape, np.uint8)
-    for row, line in enumerate(stored):  # the indices of a whole film would take 8 bytes a pixel
-        film[row] = greys[line.astype(np.intp) - lowest]
-    return film
+def decode_dicom(content: bytes, name: str) -> np.ndarray:
+    """Decode a DICOM radiograph as a viewer shows it, to uint8 (height, width)."""
+    with _refusing_damage(name):
+        dataset = pydicom.dcmread(io.BytesIO(content))
+        header = _header(dataset, name)
+        if "PixelData" not in dataset:
+            raise StudyError(f"{name} is DICOM without pixels, a report or a plan: leave it out")
+        if header.height * header.width > MAX_PIXELS:
+            raise StudyError(f"{name} has more than 64 million pixels: save it smaller")
+        _refuse_wrong_length(dataset, name)
+        stored = dataset.pixel_array
+        # Every step works on single values, so one grey level per value is enough.
+        lowest = int(stored.min())
+        values = np.arange(lowest, int(stored.max()) + 1)
+        padding = _is_padding(values, dataset)
+        present = np.zeros(len(values), bool)
+        for line in stored:  # by line, since indices of a whole image would take 8 bytes a pixel
+            present[line.astype(np.intp) - lowest] = True
+        greys = _greys(dataset, values, present & ~padding)
+        if header.inverted:
+            greys = 255 - greys
+        greys[padding] = 0
+        image = np.empty(stored.shape, np.uint8)
+        for row, line in enumerate(stored):
+            image[row] = greys[line.astype(np.intp) - lowest]
+        return image
 
 
 def _header(dataset: Dataset, name: str) -> Header:
     if not dataset.get("Rows") or not dataset.get("Columns"):
         raise StudyError(f"{name} is DICOM without pixels, a report or a plan: leave it out")
-    frames = _attempt(lambda: int(dataset.get("NumberOfFrames") or 1), name)
+    frames = int(dataset.get("NumberOfFrames") or 1)
     if frames > 1:
-        raise StudyError(
-            f"{name} holds {frames} frames: save the film to be used as one of its own"
-        )
-    shades = str(dataset.get("PhotometricInterpretation"))
-    if shades not in ("MONOCHROME1", "MONOCHROME2") or dataset.get("SamplesPerPixel", 1) != 1:
-        raise StudyError(
-            f"{name} is a picture in colour ({shades}), not a film: export it in grey, MONOCHROME2"
-        )
-    depth = dataset.get("BitsAllocated")
-    if depth not in (8, _DEEPEST):
-        raise StudyError(f"{name} has {depth} bits a pixel: export it with 8 or {_DEEPEST}")
-    return Header(dataset.Rows, dataset.Columns, _spacing(dataset), shades == "MONOCHROME1")
+        raise StudyError(f"{name} holds {frames} frames: save the one to use as its own file")
+    photometric = str(dataset.get("PhotometricInterpretation"))
+    grey = photometric in ("MONOCHROME1", "MONOCHROME2")
+    if not grey or dataset.get("SamplesPerPixel", 1) != 1:
+        raise StudyError(f"{name} is in colour ({photometric}): export it in grey, MONOCHROME2")
+    bits = dataset.get("BitsAllocated")
+    if bits not in (8, 16):
+        raise StudyError(f"{name} has {bits} bits a pixel: export it with 8 or 16")
+    return Header(dataset.Rows, dataset.Columns, _spacing(dataset), photometric == "MONOCHROME1")
 
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         try:
             row, column = map(float, dataset.get(keyword))
-        except (TypeError, ValueError):  # absent, empty, a single number or no number
+        except (TypeError, ValueError):  # absent, empty, a single number or not a number
             continue
         if all(math.isfinite(side) and side > 0 for side in (row, column)):
             return row, column
@@ -149,55 +102,48 @@ def _spacing(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def _refuse_wrong_length(dataset: Dataset, name: str) -> None:
-    """Refuses uncompressed pixels too few, or more than zeros too many: a skewed picture."""
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        return
-    wanted = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+    """Refuse uncompressed pixels that do not fill the rows, which would give a skewed image."""
+    compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
     length = len(dataset.PixelData)
-    if length < wanted or (length > wanted + 1 and dataset.PixelData[wanted:].strip(b"\0")):
-        raise StudyError(
-            f"{name} holds {length} bytes of pixels where its {dataset.Columns}×{dataset.Rows} "
-            f"take {wanted}: export it again"
-        )
+    expected = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
+    too_long = length > expected + 1 and dataset.PixelData[expected:].strip(b"\0")
+    if not compressed and (length < expected or too_long):
+        raise StudyError(f"{name} has {length} bytes of pixels, not {expected}: export it again")
 
 
-def _greys(dataset: Dataset, lowest: int, stored: np.ndarray) -> np.ndarray:
-    """The grey, 0 to 255 before any inversion, of each value from the lowest to the highest."""
-    values = np.arange(lowest, int(stored.max()) + 1)
+def _greys(dataset: Dataset, values: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Grey level of each value, 0 to 255 before any inversion."""
     shown = apply_modality_lut(values, dataset)
     if dataset.get("VOILUTSequence"):
         table = dataset.VOILUTSequence[0]
-        entries, first, depth = table.LUTDescriptor
+        entries, first, bits = table.LUTDescriptor
         table.LUTDescriptor = [entries, first, 16]  # pydicom wraps indices into 8-bit tables
         shown = apply_voi_lut(np.round(shown).astype(np.int64), dataset).astype(float)
-        black, white = 0, 2**depth - 1
+        black, white = 0, 2**bits - 1
     elif "WindowWidth" in dataset and "WindowCenter" in dataset:
         shown = apply_voi_lut(shown.astype(float), dataset)
         with np.errstate(over="ignore"):  # a sigmoid window
             black, white = apply_voi_lut(np.array([-_FAR, _FAR]), dataset)
     else:
-        present = np.zeros(len(values), bool)
-        for line in stored:
-            present[line.astype(np.intp) - lowest] = True
-        present &= ~_padding(dataset, lowest, len(values))
         seen = shown[present] if present.any() else shown
         black, white = seen.min(), max(seen.max(), seen.min() + 1)
     return np.round(np.clip((shown - black) / (white - black), 0, 1) * 255).astype(np.uint8)
 
 
-def _padding(dataset: Dataset, lowest: int, count: int) -> np.ndarray:
-    """Which of the values from the lowest on fill the frame beyond the film (PS3.3 C.7.5.1.1.2)."""
-    values = np.arange(lowest, lowest + count)
+def _is_padding(values: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Tell which values fill the frame beyond the image (PS3.3 C.7.5.1.1.2)."""
     first = dataset.get("PixelPaddingValue")
     if not isinstance(first, int):
-        return np.zeros(count, bool)
+        return np.zeros(len(values), bool)
     last = dataset.get("PixelPaddingRangeLimit", first)
     return (values >= min(first, last)) & (values <= max(first, last))
 
 
-def _attempt(read: Callable[[], _Read], name: str) -> _Read:
+@contextmanager
+def _refusing_damage(name: str) -> Iterator[None]:
+    """Turn whatever pydicom raises on damage into a StudyError."""
     try:
-        return read()
+        yield
     except StudyError:
         raise
     except Exception as error:  # noqa: BLE001 (damage makes pydicom raise almost anything)

@@ -1,38 +1,11 @@
-"""Annotations and masks as given to masks of one form: one PNG a film, and an index of them all.
+"""Draw the masks of all images, and keep a folder of them up to date (notebook 01)."""
 
-A folder of masks holds `<name>.png` (0 outside, 255 inside, at the size of the film) and
-`index.csv` with one row a film:
-
-* `name`, unique among the films
-* `film`, `annotation`: paths seen from the data folder, the annotation being a mask as given or
-  the film itself, by source; `mask`: file name in the folder of masks
-* `patient`, `group`: see `patients`
-* `part`: `train`, `validation` or `test` by the split of the source, empty where it has none;
-  `licence`, empty where it is not stated
-* `stamp` of film, annotation, target and labels: as long as it stays the same, so does the mask
-* `height`, `width` of film and mask in pixels
-* `spacing_row_mm`, `spacing_column_mm`: height and width of a pixel; empty where unknown
-* `inverted`: 1 where the film is stored with low values bright (DICOM MONOCHROME1, TIFF
-   WhiteIsZero) and was inverted, so that bone is bright; else 0
-* `content`, `look`: what tells that films are the same one, see `fingerprints`
-* `shapes`: how many outlines or masks are given; `labels`: a JSON list of their labels as written
-* `target_share`: share of the film that is target, 0 to 1
-* `target_share_in_lung`: share of the lung that is target; empty where no lung is outlined
-* `share_<label>`: share of the film for every other declared label; empty where nobody outlined
-  it, or its shapes are lines or points, which enclose nothing
-
-A film that is only embedded in its annotation is written out to `films/<name>.png` as well.
-Films left out stand in `refused.csv` with the reason.
-"""
-
-from __future__ import annotations
-
+import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,41 +13,31 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pneumo_keras.dataset.labelme import BACKGROUND, label_key
-from pneumo_keras.dataset.maskfolder import (
-    read_mask_index,
-    refuse_other_folder,
-    scratch_folder,
-    store,
-)
-from pneumo_keras.dataset.maskrows import Job, row_or_reason
-from pneumo_keras.dataset.sources import Film, is_mask_folder, relative_path
+from pneumo_keras.dataset import images, mask_index
+from pneumo_keras.dataset.hashes import content_hash, perceptual_hash
+from pneumo_keras.dataset.labelme import BACKGROUND, label_key, read_annotation
+from pneumo_keras.dataset.mask_index import EMBEDDED, read_mask_index
+from pneumo_keras.dataset.records import ImageRecord
+from pneumo_keras.dataset.tree import is_mask_folder, relative_path
 from pneumo_keras.errors import StudyError
+
+FORMAT = 3  # raised when the same annotation gives another mask or row than before
 
 
 @dataclass(frozen=True, eq=False)
 class MaskReport:
-    """What `write_masks` did.
+    """Result of `write_masks`."""
 
-    Attributes:
-        index: One row a film, as in index.csv.
-        refused: The columns `annotation` and `reason`, one row a film left out.
-        painted: How many masks were painted now.
-        kept: How many were left as they were.
-        removed: How many masks of films that are gone were removed.
-        notes: What the user should know, a sentence each.
-    """
-
-    index: pd.DataFrame
-    refused: pd.DataFrame
-    painted: int
-    kept: int
-    removed: int
-    notes: tuple[str, ...]
+    index: pd.DataFrame  # index.csv, one row per image
+    refused: pd.DataFrame  # columns `annotation` and `reason`, one row per image left out
+    written: int  # masks drawn now
+    kept: int  # masks that were still valid
+    removed: int  # masks whose image is gone
+    notes: tuple[str, ...]  # sentences for the user
 
 
 def write_masks(
-    films: Sequence[Film],
+    records: Sequence[ImageRecord],
     folder: str | Path,
     target: str,
     labels: Sequence[str],
@@ -83,186 +46,162 @@ def write_masks(
     skip_bad: bool = False,
     progress: bool = True,
 ) -> MaskReport:
-    """Writes the mask of every film, and the index of them; only what changed is painted again.
+    """Write the mask of every image and the index; masks that are still valid are kept.
 
-    Nothing in the folder changes until every film has been read and painted.
+    Nothing in the folder changes until all images have been read and all masks drawn.
 
     Args:
-        films: As `find_films` found them.
-        folder: For the masks alone; made if need be.
-        target: The label to paint.
-        labels: All labels that may occur; the target need not be among them.
-        data: The data folder, which the paths of the index are seen from.
-        skip_bad: Leave out films that cannot be used, instead of stopping at them.
-        progress: Show a progress bar.
+        records: from `find_images`.
+        folder: for the masks alone.
+        target: label to segment.
+        labels: all other labels that may occur; they may include the target.
+        data: data folder, to which the paths in the index are relative.
+        skip_bad: leave out images that cannot be used, instead of stopping.
+        progress: show a progress bar.
 
     Raises:
-        StudyError: A film or annotation cannot be used (unless `skip_bad`), or their sizes differ;
-            a label is not declared; no film shows the target; the folder holds something else.
-
-    Example:
-        >>> import tempfile
-        >>> from pneumo_keras.dataset.films import write_png
-        >>> from pneumo_keras.dataset.labelme import Shape, write_annotation
-        >>> from pneumo_keras.dataset.sources import find_films
-        >>> data = Path(tempfile.mkdtemp())
-        >>> write_png(data / "a.png", np.zeros((20, 20), np.uint8))
-        >>> square = Shape("pneumonia", "rectangle", np.array([[0.0, 0.0], [9.0, 9.0]]))
-        >>> write_annotation(data / "a.json", "a.png", [square], height=20, width=20)
-        >>> report = write_masks(find_films(data), data / "masks", "pneumonia", [], data=data,
-        ...                      progress=False)
-        >>> report.index["target_share"].tolist()
-        [0.25]
+        StudyError: if an image or annotation cannot be used (unless `skip_bad`), a label is not
+            declared, no image shows the target, or the folder holds other files.
     """
     folder, data = Path(folder), Path(data)
-    declared = declared_labels(target, labels)
-    refuse_other_folder(folder, films)
-    with scratch_folder(folder) as scratch:
-        job = Job(declared, data, folder, scratch)
-        rows, refused = paint_films(films, job, _rows_by_name(folder), progress)
-        _refuse_bad_films(refused, stop=not (skip_bad and rows))
-        for reason in label_problems(rows, job):
-            raise StudyError(reason)
-        painted, removed = store(folder, scratch, rows, refused)
-    return MaskReport(
-        index=read_mask_index(folder),
-        refused=pd.DataFrame(refused, columns=["annotation", "reason"]),
-        painted=painted,
-        kept=len(rows) - painted,
-        removed=removed,
-        notes=tuple(notes_on(rows, declared)),
-    )
+    declared = declare_labels(target, labels)
+    previous = _previous_rows(folder, records)
+    with mask_index.scratch_folder(folder) as scratch:
+        drawing = MaskDrawing(declared, data, folder, scratch, previous)
+        drawing.draw(records, progress)
+        rows, refused = drawing.rows, drawing.refused
+        if refused and not (skip_bad and rows):
+            more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+            raise StudyError(refused[0]["reason"] + more)
+        for problem in mask_index.label_problems(rows, declared, drawing.unknown):
+            raise StudyError(problem)  # the first
+        outdated = {row["mask"] for row in previous.values()} - {row["mask"] for row in rows}
+        written = mask_index.store(folder, scratch, rows, refused, outdated)
+    counts = (written, len(rows) - written, len(outdated))
+    refused = pd.DataFrame(refused, columns=["annotation", "reason"])
+    notes = tuple(mask_index.label_notes(rows, declared))
+    return MaskReport(read_mask_index(folder), refused, *counts, notes)
 
 
-def declared_labels(target: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """The target and the other labels, each once.
-
-    Raises:
-        StudyError: The target is empty or means something else.
-    """
+def declare_labels(target: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The target and the other labels, each once; StudyError if the target cannot be a label."""
     by_key: dict[str, str] = {}
     for label in (target, *labels):
         by_key.setdefault(label_key(label), label.strip())
-    if not label_key(target) or label_key(target) == BACKGROUND:
-        raise StudyError(f"{target!r} cannot be the target: name the label of what to segment")
+    if label_key(target) in ("", BACKGROUND):
+        raise StudyError(f"{target!r} cannot be the target: name the label to segment")
     return tuple(label for key, label in by_key.items() if key not in ("", BACKGROUND))
 
 
-def paint_films(
-    films: Sequence[Film], job: Job, old: Mapping[str, dict[str, Any]], progress: bool
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Paints films into the scratch folder of a job.
-
-    Args:
-        films: As `find_films` found them.
-        job: What they share.
-        old: The rows of the present index, by name.
-        progress: Show a progress bar.
-
-    Returns:
-        The rows of the index, and for each film that cannot be used, its `annotation` and the
-        `reason`.
-    """
-    with (
-        ThreadPoolExecutor() as pool,  # closing the map drops what is still to do
-        closing(pool.map(lambda film: row_or_reason(film, job, old.get(film.name)), films)) as done,
-    ):
-        outcomes = list(tqdm(done, "masks", len(films), unit="film", disable=not progress))
-    rows = [outcome for outcome in outcomes if isinstance(outcome, dict)]
-    refused = [
-        {"annotation": relative_path(film.annotation, job.data).as_posix(), "reason": outcome}
-        for film, outcome in zip(films, outcomes)
-        if isinstance(outcome, str)
-    ]
-    return rows, refused
+def _previous_rows(folder: Path, records: Sequence[ImageRecord]) -> dict[str, dict[str, Any]]:
+    """Rows of the present index by name; a folder that holds other files is refused."""
+    rows, other = [], [folder] if folder.is_file() else []
+    if is_mask_folder(folder):
+        rows = read_mask_index(folder).to_dict("records")
+        new = {f"{record.name}.png" for record in records} - {row["mask"] for row in rows}
+        other = [folder / mask for mask in sorted(new) if (folder / mask).exists()]
+    elif folder.is_dir():
+        other = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    if other:
+        raise StudyError(f"{other[0]} was not written here: choose another folder for the masks")
+    return {row["name"]: row for row in rows}
 
 
-def _rows_by_name(folder: Path) -> dict[str, dict[str, Any]]:
-    if not is_mask_folder(folder):
-        return {}
-    return {row["name"]: row for row in read_mask_index(folder).to_dict("records")}
+@dataclass
+class MaskDrawing:
+    """Masks drawn into a scratch folder, and their rows of the index."""
+
+    labels: tuple[str, ...]  # declared, the target first
+    data: Path  # data folder, to which the paths in the rows are relative
+    folder: Path  # folder of masks, which stays as it is
+    scratch: Path  # where new masks are written
+    previous: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # old rows by name
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, str]] = field(default_factory=list)  # with `annotation` and `reason`
+    unknown: list[str] = field(default_factory=list)  # undeclared labels, once per file
+
+    def draw(self, records: Sequence[ImageRecord], progress: bool) -> None:
+        """Draw all masks, several at a time; collect rows and refusals in the order of records."""
+        # Closing the map drops what is still to do when the user interrupts.
+        with ThreadPoolExecutor() as pool, closing(pool.map(self._row, records)) as results:
+            bar = tqdm(results, "masks", len(records), unit="image", disable=not progress)
+            for result, record in zip(bar, records):
+                if isinstance(result, str):
+                    annotation = relative_path(record.annotation, self.data).as_posix()
+                    self.refused.append({"annotation": annotation, "reason": result})
+                else:
+                    self.rows.append(result)
+
+    def _row(self, record: ImageRecord) -> dict[str, Any] | str:
+        """The row of an image, its mask drawn if the stamp has changed; or why it has none."""
+        if record.problem:
+            return record.problem
+        mask = f"{record.name}.png"
+        path = self.folder / EMBEDDED / mask if record.embedded else record.image
+        row = {
+            "name": record.name,
+            "image": relative_path(path, self.data).as_posix(),
+            "mask": mask,
+            "annotation": relative_path(record.annotation, self.data).as_posix(),
+            "patient": record.patient,
+            "group": record.group,
+            "part": record.part,
+            "licence": record.licence,
+        }
+        try:
+            stamp = [FORMAT, self.labels, row["image"], row["annotation"]]
+            stamp += record.reference.state()
+            for file in (record.image, *record.reference.files):
+                stamp += [file.stat().st_size, file.stat().st_mtime_ns]
+            row["stamp"] = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
+            old = self.previous.get(record.name, {})
+            is_valid = old.get("stamp") == row["stamp"] and (self.folder / mask).is_file()
+            if is_valid and path.is_file():
+                return {**old, **row}
+            return {**row, **self._drawn(record, mask)}
+        except StudyError as error:
+            return str(error)
+        except OSError as error:
+            return f"{error.filename} cannot be read ({error.strerror}): check the path"
+
+    def _drawn(self, record: ImageRecord, mask: str) -> dict[str, Any]:
+        """Draw the mask; return the columns that need pixels, those named after labels last."""
+        row_mm, column_mm, inverted = np.nan, np.nan, False
+        if record.embedded:
+            content = read_annotation(record.annotation).embedded or b""
+            image = images.decode_image(content, f"the image embedded in {record.annotation}")
+        else:
+            image = images.read_image(record.image)
+            row_mm, column_mm = images.pixel_spacing(record.image) or (np.nan, np.nan)
+            inverted = images.is_inverted(record.image)
+        drawn = record.reference.label_masks(record.image, self.labels, image.shape)
+        self.unknown.extend(drawn.unknown)
+        images.write_png(self.scratch / mask, drawn.masks[self.labels[0]])
+        if record.embedded:
+            images.write_png(self.scratch / EMBEDDED / mask, image)
+        return {
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "spacing_row_mm": row_mm,
+            "spacing_column_mm": column_mm,
+            "inverted": int(inverted),
+            "content_hash": content_hash(image),
+            "perceptual_hash": perceptual_hash(image),
+            "shapes": drawn.shapes,
+            "labels": json.dumps(list(drawn.labels), ensure_ascii=False),
+            **_shares(drawn.masks, self.labels),
+        }
 
 
-def _refuse_bad_films(refused: Sequence[dict[str, str]], stop: bool) -> None:
-    if refused and stop:
-        more = f" (and {_count(len(refused) - 1, 'more film')})" if len(refused) > 1 else ""
-        raise StudyError(refused[0]["reason"] + more)
+def _shares(masks: Mapping[str, np.ndarray], labels: Sequence[str]) -> dict[str, float]:
+    def share(mask: np.ndarray | None) -> float:  # ten times as fast as the mean of a bool array
+        return np.nan if mask is None else np.count_nonzero(mask) / mask.size
 
-
-def label_problems(rows: Sequence[dict[str, Any]], job: Job) -> Iterator[str]:
-    """What is wrong with the labels of painted films as a whole, one line each.
-
-    Args:
-        rows: As `paint_films` returned them.
-        job: As it was given.
-    """
-    if job.unknown:
-        unknown = Counter(job.unknown)
-        where = [
-            row["annotation"] for row in rows if unknown.keys() & set(json.loads(row["labels"]))
-        ]
-        yield (
-            f"labels that are not declared: {_listed(unknown)}"
-            f"{', the first in ' + where[0] if where else ''}; declared are {', '.join(job.labels)}: add them to the labels, or mend the annotations"
-        )
-    if not any(row["target_share"] > 0 for row in rows):
-        yield (
-            f"no film shows the target {job.labels[0]!r}; "
-            f"labels seen: {_listed(seen_labels(rows)) or 'none'}: "
-            "name one of them, or annotate more"
-        )
-
-
-def notes_on(rows: Sequence[dict[str, Any]], declared: Sequence[str]) -> list[str]:
-    """What the user should know of painted films, a sentence each.
-
-    Args:
-        rows: As `paint_films` returned them.
-        declared: As `declared_labels` returned them.
-    """
-    spelling = {label_key(label): label for label in declared}
-    seen = seen_labels(rows)
-    notes = [
-        f"{label!r} is read as {spelling[label_key(label)]!r} in {_count(count, 'file')}"
-        for label, count in seen.items()
-        if spelling.get(label_key(label), label) != label
-    ]
-    inverted = sum(row["inverted"] for row in rows)
-    if inverted:
-        notes.append(
-            f"{_count(inverted, 'film')} stored with low values bright (DICOM MONOCHROME1 or TIFF "
-            "WhiteIsZero), inverted so that bone is bright"
-        )
-    for label in declared[1:]:
-        empty = sum(
-            np.isnan(row[f"share_{label}"]) and label_key(label) in _keys(row) for row in rows
-        )
-        if empty:
-            notes.append(
-                f"{label!r} encloses nothing in {_count(empty, 'file')} (lines or points), "
-                "where its share is left empty"
-            )
-    for row in rows:
-        if not row["target_share"] and label_key(declared[0]) in _keys(row):
-            notes.append(f"{row['film']}: nothing of its {declared[0]!r} is left on the film")
-    return notes
-
-
-def _keys(row: dict[str, Any]) -> set[str]:
-    """The labels that occur on a film, as they are compared."""
-    return set(map(label_key, json.loads(row["labels"])))
-
-
-def seen_labels(rows: Sequence[dict[str, Any]]) -> Counter[str]:
-    """In how many files each label occurs, as written."""
-    return Counter(label for row in rows for label in json.loads(row["labels"]))
-
-
-def _listed(counts: dict[str, int]) -> str:
-    return ", ".join(
-        f"{label!r} ({_count(count, 'file')})" for label, count in sorted(counts.items())
-    )
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    target, *others = labels
+    shares = {"target_share": share(masks[target]), "target_share_in_lung": np.nan}
+    for label in others:
+        shares[f"share_{label}"] = share(masks.get(label))
+        if label_key(label) == "lung" and shares[f"share_{label}"] > 0:
+            inside = share(masks[target] & masks[label])
+            shares["target_share_in_lung"] = inside / shares[f"share_{label}"]
+    return {name: round(value, 6) for name, value in shares.items()}

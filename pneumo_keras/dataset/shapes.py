@@ -1,4 +1,4 @@
-"""One shape of a LabelMe annotation: its record, its JSON form, how it is drawn."""
+"""One shape of a LabelMe annotation: its record, its JSON form, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -9,92 +9,50 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-# Fewest and most points of each kind of shape.
-POINTS = {
-    "polygon": (3, math.inf),
-    "rectangle": (2, 2),
-    "oriented_rectangle": (4, 4),
-    "circle": (2, 2),
-    "mask": (2, 2),
-    "linestrip": (2, math.inf),
-    "line": (2, 2),
-    "point": (1, 1),
-    "points": (0, math.inf),
-}
-FARTHEST = 1e5  # pixels; no film is larger, and Pillow takes minutes for a circle that is
+# Number of points of each type.
+_EXACTLY = dict(rectangle=2, oriented_rectangle=4, circle=2, mask=2, line=2, point=1)
+_AT_LEAST = dict(polygon=3, linestrip=2, points=0)
+_MAX_COORDINATE = 1e5  # pixels; no image is larger, and Pillow takes minutes for such a circle
+_CANVAS = 1024  # side in pixels of the canvas on which an outline is checked
+_MAX_LENGTH = 128  # of a checked outline, in multiples of that side
 
 
 class Malformed(Exception):
-    """What is wrong inside a file, before the name of the file is put to it."""
+    """Invalid annotation; the caller adds the file name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """One shape of an annotation.
+    """One shape of an annotation."""
 
-    Attributes:
-        label: As written in the file.
-        shape_type: One of LabelMe's kinds, such as `polygon`.
-        points: float64 (N, 2), x and y in pixels of the displayed film, origin at top left.
-        mask: For the kind `mask`, bool (height, width) of the box between the two points, both
-            included; else None.
-    """
-
-    label: str
-    shape_type: str
-    points: np.ndarray
-    mask: np.ndarray | None = None
+    label: str  # as written in the file
+    shape_type: str  # LabelMe's type, such as `polygon`
+    points: np.ndarray  # float64 (N, 2): x, y in pixels of the displayed image, from its top left
+    mask: np.ndarray | None = None  # of a `mask`: bool (height, width), both points included
 
 
 def shape_from_json(number: int, raw: Any) -> Shape:
-    """Checks one entry of `shapes`; `number`, from 1, is its place in the file."""
+    """Check one entry of `shapes`; `number`, from 1, is its position in the file."""
     label = raw.get("label") if isinstance(raw, dict) else None
     if not isinstance(label, str) or not label.strip() or not is_plain(label):
         raise Malformed(f"shape {number} has no label")
     try:
-        kind = raw.get("shape_type") or "polygon"  # the first releases knew no other
-        if not isinstance(kind, str) or kind not in POINTS:
-            raise Malformed(f"is of the unknown kind {kind!r}")
+        shape_type = raw.get("shape_type") or "polygon"  # the first releases knew no other
+        if not isinstance(shape_type, str) or shape_type not in _EXACTLY | _AT_LEAST:
+            raise Malformed(f"is of the unknown type {shape_type!r}")
         points = _points(raw.get("points"))
-        fewest, most = POINTS[kind]
-        if not fewest <= len(points) <= most:
-            wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
-            raise Malformed(f"is a {kind} of {len(points)} points instead of {wanted}")
-        mask = _mask(raw.get("mask"), points) if kind == "mask" else None
+        count, fewest = _EXACTLY.get(shape_type), _AT_LEAST.get(shape_type, 0)
+        if len(points) < fewest or count not in (None, len(points)):
+            expected = f"at least {fewest}" if count is None else count
+            raise Malformed(f"is a {shape_type} of {len(points)} points instead of {expected}")
+        mask = _mask(raw.get("mask"), points) if shape_type == "mask" else None
     except Malformed as error:
         raise Malformed(f"shape {number} ({label!r}) {error}") from None
-    return Shape(label, kind, points, mask)
-
-
-def _points(raw: Any) -> np.ndarray:
-    if not isinstance(raw, list):
-        raise Malformed("has no list of points")
-    for number, point in enumerate(raw, start=1):
-        if not isinstance(point, list) or len(point) != 2 or not all(map(_placed, point)):
-            raise Malformed(f"has no place on a film as its point {number}")
-    return np.array(raw, dtype=np.float64).reshape(-1, 2)
-
-
-def _placed(place: Any) -> bool:
-    return type(place) in (int, float) and abs(place) <= FARTHEST  # False for NaN
-
-
-def _mask(raw: Any, points: np.ndarray) -> np.ndarray:
-    content = bytes_from_base64(raw, "its mask")
-    (left, top), (right, bottom) = ((round(x), round(y)) for x, y in points.tolist())
-    box = (right - left + 1, bottom - top + 1)
-    try:
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            size = image.size
-            mask = np.asarray(image.convert("L")) > 0 if size == box else None
-    except Exception:  # noqa: BLE001 (damage makes Pillow raise almost anything)
-        raise Malformed("has a mask that is no sound PNG") from None
-    if mask is None:  # not decoded: it may be of any size
-        raise Malformed(f"has a mask of {size[1]}×{size[0]} pixels in a box of {box[1]}×{box[0]}")
-    return mask
+    return Shape(label, shape_type, points, mask)
 
 
 def shape_to_json(shape: Shape) -> dict[str, Any]:
@@ -116,46 +74,103 @@ def shape_to_json(shape: Shape) -> dict[str, Any]:
 
 
 def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
-    """Fills the region of a shape, outline included, as LabelMe does.
+    """Fill the region of a shape with a grey value, outline included, as LabelMe does.
 
     Args:
-        canvas: Image of mode L, drawn into.
-        shape: Clipped where it leaves the canvas.
-        value: Grey value of the region.
+        canvas: Image of mode L to draw into; the shape is clipped to it.
+        shape: Shape to draw.
+        value: Grey value.
 
     Raises:
         Malformed: The shape encloses nothing.
     """
-    draw = ImageDraw.Draw(canvas)
+    draw, shape_type = ImageDraw.Draw(canvas), shape.shape_type
     points = [(x, y) for x, y in shape.points.tolist()]
-    kind = shape.shape_type
-    if kind in ("polygon", "oriented_rectangle") or (kind == "linestrip" and len(points) >= 3):
+    is_closed = shape_type == "linestrip" and len(points) >= 3
+    if is_closed or shape_type in ("polygon", "oriented_rectangle"):
         draw.polygon(points, fill=value, outline=value)
-    elif kind == "rectangle":
+    elif shape_type == "rectangle":
         (left, right), (top, bottom) = (sorted(axis) for axis in zip(*points))
         draw.rectangle((left, top, right, bottom), fill=value, outline=value)
-    elif kind == "circle":
+    elif shape_type == "circle":
         (x, y), (rim_x, rim_y) = points
         radius = math.sqrt((x - rim_x) ** 2 + (y - rim_y) ** 2)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=value, outline=value)
-    elif kind == "mask":
-        left, top = (round(place) for place in points[0])
-        stencil = Image.fromarray(shape.mask.astype(np.uint8) * 255)
-        canvas.paste(value, (left, top, left + stencil.width, top + stencil.height), stencil)
-    elif kind == "linestrip":
-        raise Malformed("is a linestrip of two points, which encloses nothing")
+    elif shape_type == "mask":
+        left, top = map(round, points[0])
+        canvas.paste(value, (left, top), Image.fromarray(shape.mask))
     else:
-        raise Malformed(f"is a {kind}, which encloses nothing")
+        of_two = " of two points" if shape_type == "linestrip" else ""
+        raise Malformed(f"is a {shape_type}{of_two}, which encloses nothing")
+
+
+def crosses_itself(points: np.ndarray) -> bool:
+    """Tell whether an outline crosses itself so far that its area is in doubt.
+
+    The area is counted in two ways that agree for a simple outline: by the pixels that an odd
+    number of turns encloses, and by the shoelace formula, in which a loop in the other direction
+    is negative. By Pick's theorem the pixel count is larger by half of the pixels on the outline;
+    a difference of all of those means a crossing. The small loops of an unsteady hand stay below.
+
+    Args:
+        points: float (N, 2), x and y of the vertices; the last joins the first.
+
+    Example:
+        >>> square = np.array([[0, 0], [9, 0], [9, 9], [0, 9.0]])
+        >>> crosses_itself(square), crosses_itself(square[[0, 2, 1, 3]])
+        (False, True)
+    """
+    scale = (_CANVAS - 1) / max(np.ptp(points, axis=0).max(), 1)
+    vertices = np.round((points - points.min(axis=0)) * scale).astype(np.int32)
+    following = np.roll(vertices, -1, axis=0)
+    if np.abs(following - vertices).max(axis=1).sum() > _MAX_LENGTH * _CANVAS:
+        return True  # a scribble, which would take minutes to fill
+    filled, outline = np.zeros((2, _CANVAS, _CANVAS), np.uint8)
+    cv2.fillPoly(filled, [vertices], 1)
+    cv2.polylines(outline, [vertices], True, 1)
+    x, y = vertices.astype(np.int64).T
+    next_x, next_y = following.astype(np.int64).T
+    shoelace = abs(int((x * next_y - next_x * y).sum())) / 2
+    return abs(cv2.countNonZero(filled) - shoelace) > cv2.countNonZero(outline) + 1
 
 
 def bytes_from_base64(raw: Any, what: str) -> bytes:
-    """Decodes base64, line breaks allowed; `what` is what an error message calls it."""
+    """Decode base64, line breaks allowed; `what` names it in an error message."""
     try:
         return base64.b64decode("".join(raw.split()), validate=True)
     except (AttributeError, binascii.Error, ValueError):
-        raise Malformed(f"{what} is no sound base64") from None
+        raise Malformed(f"{what} is not valid base64") from None
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text can be part of a file name and of a message."""
+    """Tell whether a text can be part of a file name and of a message."""
     return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def is_coordinate(value: Any) -> bool:
+    """Tell whether a JSON value can be a coordinate in pixels."""
+    return type(value) in (int, float) and abs(value) <= _MAX_COORDINATE  # False for NaN
+
+
+def _points(raw: Any) -> np.ndarray:
+    if not isinstance(raw, list):
+        raise Malformed("has no list of points")
+    for number, point in enumerate(raw, start=1):
+        if not isinstance(point, list) or len(point) != 2 or not all(map(is_coordinate, point)):
+            raise Malformed(f"has no coordinates in an image as its point {number}")
+    return np.array(raw, dtype=np.float64).reshape(-1, 2)
+
+
+def _mask(raw: Any, points: np.ndarray) -> np.ndarray:
+    content = bytes_from_base64(raw, "its mask")
+    (left, top), (right, bottom) = ((round(x), round(y)) for x, y in points.tolist())
+    box = (right - left + 1, bottom - top + 1)
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            size = image.size  # if it is not that of the box, any, and so not decoded
+            mask = np.asarray(image.convert("L")) > 0 if size == box else None
+    except Exception:  # noqa: BLE001 (damage makes Pillow raise almost anything)
+        raise Malformed("has a mask that is not a valid PNG") from None
+    if mask is None:
+        raise Malformed(f"has a mask of {size[1]}×{size[0]} pixels in a box of {box[1]}×{box[0]}")
+    return mask

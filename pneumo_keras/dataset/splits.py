@@ -1,247 +1,200 @@
-"""Which films train, which choose the best epoch, and which are tested on, once.
+"""Split the images into train, validation and test.
 
-The split is a CSV with one row a film, read where it is present and written where it is not, so
-that a study can be repeated, or run with somebody else's split. By default a patient's films
-stay together (`split_by="patient"`); the paper's random split (`"image"`) does not keep them so.
-With `"official"` the films are tested on that the source itself set aside. Films of the same content are one film to either, whatever they are called and whoever they are
-said to be of: they stay together, and with them, by patient, the films of all of these patients.
+The split is a CSV with one row per image, read if it exists and written if not, so that a study can
+be repeated, or run with another split. Images of identical content are never separated when a split
+is drawn, nor, with `split_by="patient"`, are images of patients who share such images.
 """
-
-from __future__ import annotations
 
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold
 
-from pneumo_keras.dataset.files import write_csv
-from pneumo_keras.dataset.folds import draw_off
-from pneumo_keras.dataset.units import split_units
 from pneumo_keras.errors import StudyError
+from pneumo_keras.files import write_csv
 
 PARTS = ("train", "validation", "test")
+MAX_FOLDS = 20
 
 
-def split_films(
+def split_images(
     index: pd.DataFrame,
     split_by: str = "patient",
     test_share: float = 0.25,
     validation_share: float = 0.2,
     seed: int = 1,
 ) -> pd.Series:
-    """Divides films into train, validation and test.
-
-    Stratified by group and by whether anything is marked, with scikit-learn's
-    `StratifiedGroupKFold`. It depends on the films and the seed, not on the order of the rows.
+    """Split the images, stratified by group and by whether the target is present.
 
     Args:
-        index: one row a film, with `name`, `patient`, `group` and `target_share`; and `content`,
-            by which films that are the same one are known.
-        split_by: `"patient"` keeps the films of a patient together, `"image"` does not;
-            `"official"` reads `part`, the source's own split, from the index. Where that has no
-            validation films, they are drawn from the training films by patient. Patients on both
-            sides of it are warned of.
-        test_share: share of all films to test on; nothing to an official split.
-        validation_share: share of the other films that chooses the best epoch.
+        index: one row per image, in any order, with `name`, `patient`, `group`, `target_share`;
+            optionally `content_hash`, to find copies, and `part`, the official split.
+        split_by: `"patient"` keeps the images of a patient together, `"image"`, as in the paper,
+            does not; `"official"` uses `part`, and draws missing validation images by patient.
+        test_share, validation_share: of all images (unless official), and of the rest.
         seed: of the shuffle.
 
     Returns:
-        `train`, `validation` or `test` for each film, indexed by its name, sorted by name.
+        `train`, `validation` or `test`, indexed by image name in sorted order.
 
     Raises:
-        StudyError: if there are too few patients, or films without an official part.
+        StudyError: if there are too few patients, or images without an official part.
 
     Example:
-        >>> films = pd.DataFrame({"name": list("abcdefgh"), "patient": list("11223344"),
-        ...                       "group": "virus", "target_share": 0.1, "content": list(range(8))})
-        >>> split_films(films, validation_share=0.33).value_counts().sort_index().to_dict()
+        >>> index = pd.DataFrame({"name": list("abcdefgh"), "patient": list("11223344"),
+        ...                       "group": "virus", "target_share": 0.1})
+        >>> split_images(index, validation_share=0.33).value_counts().sort_index().to_dict()
         {'test': 2, 'train': 4, 'validation': 2}
     """
-    films = index.sort_values("name").reset_index(drop=True)
-    films["unit"] = split_units(films, split_by)
-    films["stratum"] = films["group"].astype(str) + (films["target_share"] > 0).astype(str)
+    images = index.sort_values("name").reset_index(drop=True)
+    images["unit"] = _inseparable(images, split_by)
+    images["stratum"] = images["group"].astype(str) + (images["target_share"] > 0).astype(str)
     if split_by == "official":
-        part = _official_parts(films)
+        part = _official_parts(images)
     else:
-        part = pd.Series("train", index=films.index)
-        part[draw_off(films, test_share, seed, split_by)] = "test"
+        part = pd.Series("train", index=images.index)
+        part[_hold_out(images, test_share, seed, split_by)] = "test"
     if "validation" not in set(part):
-        rest = films[part == "train"]
-        part[draw_off(rest, validation_share, seed, split_by)] = "validation"
-    split = pd.Series(part.to_numpy(), index=films["name"].to_numpy(), name="part")
-    if split_by == "official":
-        _warn_of_crossing(split, index)
-    return split
+        rest = images[part == "train"]
+        part[_hold_out(rest, validation_share, seed, split_by)] = "validation"
+    return pd.Series(part.to_numpy(), index=images["name"].to_numpy(), name="part")
 
 
 def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) -> pd.Series:
-    """The split in a CSV file, or a new one, written there.
+    """Read the split from a CSV file, or draw one as `split_images` does and write it there.
 
-    Args:
-        path: the CSV, with the columns `name` and `part`.
-        index: as for `split_films`.
-        split_by: as for `split_films`; a file read must keep to it.
-        **settings: passed on to `split_films`.
+    Warns of patients who cross an official split.
 
     Raises:
-        StudyError: if the file leaves out a film, names an unknown part, has no training or test
-            film, or parts the films of a patient or of one content though `split_by` is
-            `"patient"`; or if a part has no film with the target.
-
-    Example:
-        >>> from tempfile import mkdtemp
-        >>> films = pd.DataFrame({"name": list("abcdefgh"), "patient": list("12345678"),
-        ...                       "group": "virus", "target_share": 0.1})
-        >>> path = Path(mkdtemp()) / "split.csv"
-        >>> first = read_or_split(path, films, "patient", seed=1)
-        >>> first.equals(read_or_split(path, films, "patient", seed=2))  # read, not drawn again
-        True
+        StudyError: if the file lacks an image or has an unknown part, images that `split_by` keeps
+            together are separated, or no image of a part shows the target.
     """
-    if not path.exists():
+    if path.exists():
+        split = read_split(path)
+        _check(path, split, index, split_by)
+    else:
         split = draw_split(path, index, split_by, **settings)
         write_csv(path, split.rename_axis("name").reset_index())
-        return split
-    split = read_split(path)
-    _check(path, split, index, split_by)
-    _refuse_parts_without_target(path, split, index)
-    if split_by == "official":
-        _warn_of_crossing(split, index)
+    crossing = crossing_patients(split, index)
+    if split_by == "official" and len(crossing):
+        count = f"{crossing.sum()} image(s) of {len(crossing)} patient(s)"
+        names = ", ".join(map(str, crossing.index))
+        message = f"the official split tests on {count} that it trains on: {names}"
+        warnings.warn(message, stacklevel=2)
     return split[sorted(index["name"])]
 
 
 def draw_split(where: Path, index: pd.DataFrame, split_by: str, **settings) -> pd.Series:
-    """A new split with which a study can be run.
-
-    Args:
-        where: what an error message calls the split or its films.
-        index: as for `split_films`.
-        split_by: as for `split_films`.
-        **settings: passed on to `split_films`.
-
-    Raises:
-        StudyError: if there are too few patients, or a part has no film with the target.
-    """
+    """Draw a split with the target in every part; errors begin with `where`, a file or folder."""
     try:
-        split = split_films(index, split_by, **settings)
+        split = split_images(index, split_by, **settings)
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from None
-    _refuse_parts_without_target(where, split, index)
+    _check_target(where, split, index)
     return split
 
 
 def read_split(path: Path) -> pd.Series:
-    """Reads a split from its CSV.
-
-    Returns:
-        The part of each film, indexed by its name.
-
-    Raises:
-        StudyError: if there is no such file, or it lacks a column.
-    """
+    """Read a split, indexed by image name, from a CSV file; StudyError if that is not possible."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         return table.set_index("name")["part"]
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no split yet; run notebook 02 first") from None
-    except (KeyError, ValueError) as error:
-        reason = str(error).strip()
-        raise StudyError(f"{path}: not a CSV with the columns name, part ({reason})") from None
+    except (OSError, KeyError, ValueError) as error:
+        what = f"no CSV with the columns name, part ({str(error).strip()})"
+        raise StudyError(f"{path}: {what}; notebook 02 writes it") from None
 
 
 def crossing_patients(split: pd.Series, index: pd.DataFrame) -> pd.Series:
-    """Patients with films both in the test part and outside it: what a split leaks.
-
-    Returns:
-        For each such patient, how many of its films are tested on.
+    """Patients with images inside and outside the test set, and how many of them are inside.
 
     Example:
-        >>> films = pd.DataFrame({"name": ["a", "b", "c"], "patient": ["1", "1", "2"]})
-        >>> split = pd.Series({"a": "train", "b": "test", "c": "test"})
-        >>> crossing_patients(split, films).to_dict()
+        >>> index = pd.DataFrame({"name": ["a", "b", "c"], "patient": ["1", "1", "2"]})
+        >>> crossing_patients(pd.Series({"a": "train", "b": "test", "c": "test"}), index).to_dict()
         {'1': 1}
     """
     tested = index["name"].map(split) == "test"
     per_patient = tested.groupby(index["patient"].to_numpy())
-    crossing = per_patient.any() & ~per_patient.all()
-    return per_patient.sum()[crossing]
-
-
-def _official_parts(films: pd.DataFrame) -> pd.Series:
-    """The source's own parts, checked for being there."""
-    parts = films["part"] if "part" in films else pd.Series("", index=films.index)
-    without = films.loc[~parts.isin(PARTS), "name"]
-    if len(without):
-        raise StudyError(
-            f"{len(without)} film(s), the first {without.iloc[0]}, have no part in an official "
-            "split: set split_by=patient"
-        )
-    for part in ("train", "test"):
-        if part not in set(parts):
-            raise StudyError(f"the official split has no {part} film here: set split_by=patient")
-    return parts.copy()
-
-
-def _warn_of_crossing(split: pd.Series, index: pd.DataFrame) -> None:
-    crossing = crossing_patients(split, index)
-    if len(crossing):
-        warnings.warn(
-            f"the official split tests on {crossing.sum()} film(s) of {len(crossing)} patient(s) "
-            f"that it trains on: {', '.join(map(str, crossing.index))}",
-            stacklevel=3,
-        )
+    return per_patient.sum()[per_patient.any() & ~per_patient.all()]
 
 
 def crossing_copies(split: pd.Series, index: pd.DataFrame) -> list[list[str]]:
-    """Films of the same content both in the test part and outside it: tested on what was seen.
-
-    Returns:
-        The names of the films of each such content, those tested on last.
-
-    Example:
-        >>> films = pd.DataFrame({"name": ["a", "b", "c"], "content": ["x", "x", "y"]})
-        >>> crossing_copies(pd.Series({"a": "test", "b": "train", "c": "test"}), films)
-        [['b', 'a']]
-    """
+    """Names of identical images that are inside and outside the test set, those inside last."""
     tested = index["name"].map(split) == "test"
-    copies = index.assign(tested=tested).sort_values(["tested", "name"]).groupby("content")
-    crossing = [films for _, films in copies if films["tested"].nunique() > 1]
-    return [films["name"].tolist() for films in crossing]
+    copies = index.assign(tested=tested).sort_values(["tested", "name"]).groupby("content_hash")
+    return [images["name"].tolist() for _, images in copies if images["tested"].nunique() > 1]
 
 
-def _refuse_parts_without_target(path: Path, split: pd.Series, index: pd.DataFrame) -> None:
+def _inseparable(images: pd.DataFrame, split_by: str) -> pd.Series:
+    """For each image, the first patient (or image name) of those that must stay together."""
+    single = images["name" if split_by == "image" else "patient"].astype(str)
+    if "content_hash" not in images:
+        return single
+    # Each image is an edge of a graph, from its patient (or itself) to its content.
+    owner, owners = pd.factorize(single)
+    content, contents = pd.factorize(images["content_hash"])
+    nodes = len(owners) + len(contents)
+    edges = coo_array((np.ones(len(images)), (owner, len(owners) + content)), shape=(nodes, nodes))
+    _, component = connected_components(edges, directed=False)
+    return single.groupby(component[owner]).transform("min")
+
+
+def _hold_out(images: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Index:
+    """Row labels of a stratified hold-out set that divides no `unit`."""
+    if share == 0:
+        return images.index[:0]
+    for folds in range(2, MAX_FOLDS + 1):  # as few as come close to the share
+        held_out = min(max(round(share * folds), 1), folds - 1)
+        if abs(held_out / folds - share) < 0.005:
+            break
+    units = images["unit"].nunique()
+    if units < folds:
+        what = "images" if split_by == "image" else "patients"
+        raise StudyError(
+            f"{units} {what} (copies count as one) are too few to hold out {share:.0%}: annotate "
+            f"images of at least {folds} {what}, or set test_share and validation_share"
+        )
+    # A stratum with fewer units than folds cannot be spread over them: it joins the largest.
+    sizes = images.groupby("stratum")["unit"].nunique()
+    common = images["stratum"].map(sizes).ge(folds)
+    strata = images["stratum"].where(common, sizes.idxmax())
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    drawn = [fold for _, fold in splitter.split(images, strata, images["unit"])]
+    return images.index[np.sort(np.concatenate(drawn[:held_out]))]
+
+
+def _official_parts(images: pd.DataFrame) -> pd.Series:
+    parts = images["part"].copy() if "part" in images else pd.Series("", index=images.index)
+    without = images["name"][~parts.isin(PARTS)].tolist()
+    problems = [f"no part for {len(without)} image(s), the first {without[0]}"] if without else []
+    problems += [f"no {part} image" for part in ("train", "test") if part not in set(parts)]
+    if problems:
+        raise StudyError(f"the official split has {problems[0]}: set split_by=patient")
+    return parts
+
+
+def _check_target(where: Path, split: pd.Series, index: pd.DataFrame) -> None:
     marked = set(index["name"].map(split)[index["target_share"] > 0])
-    for part in PARTS:
-        if part not in marked:
-            raise StudyError(
-                f"{path}: the target is marked on no {part} film: annotate more films, or draw "
-                "another split with another seed"
-            )
+    for part in sorted(set(PARTS) - marked):
+        way_out = "annotate more images, or draw another split with another seed"
+        raise StudyError(f"{where}: no {part} image shows the target: {way_out}")
 
 
 def _check(path: Path, split: pd.Series, index: pd.DataFrame, split_by: str) -> None:
-    if split.index.has_duplicates:
-        raise StudyError(f"{path}: film {split.index[split.index.duplicated()][0]} stands twice")
-    missing = sorted(set(index["name"]) - set(split.index))
-    if missing:
-        raise StudyError(
-            f"{path}: no row for {len(missing)} film(s), the first {missing[0]}: "
-            "add them, or delete the file to draw a new split"
-        )
-    unknown = sorted(set(split) - set(PARTS))
-    if unknown:
-        raise StudyError(f"{path}: part {unknown[0]!r} is none of {', '.join(PARTS)}")
-    for part in PARTS:
-        if part not in set(split[index["name"]]):
-            raise StudyError(f"{path}: no {part} film")
-    crossing = crossing_patients(split, index)
-    if split_by == "patient" and len(crossing):
-        raise StudyError(
-            f"{path}: patient {crossing.index[0]} is both tested on and trained on: "
-            "move its films to one part, or set split_by=image"
-        )
-    copies = crossing_copies(split, index) if "content" in index else []
-    if split_by == "patient" and copies:
-        raise StudyError(
-            f"{path}: films {copies[0][0]} and {copies[0][-1]} are the same picture, and one is "
-            "tested on, the other trained on: move them to one part, or set split_by=image"
-        )
+    for name in split.index[split.index.duplicated()]:
+        raise StudyError(f"{path}: image {name} is listed twice")
+    if missing := sorted(set(index["name"]) - set(split.index)):
+        what = f"no row for {len(missing)} image(s), the first {missing[0]}"
+        raise StudyError(f"{path}: {what}: add them, or delete the file to draw a new split")
+    for part in sorted(set(split) - set(PARTS)):
+        raise StudyError(f"{path}: part {part!r} is none of {', '.join(PARTS)}")
+    if split_by == "patient":
+        way_out = "in the test set and outside it: move it to one part, or set split_by=image"
+        for patient in crossing_patients(split, index).index:
+            raise StudyError(f"{path}: patient {patient} is {way_out}")
+        for first, *_, last in crossing_copies(split, index) if "content_hash" in index else []:
+            raise StudyError(f"{path}: one picture, called {first} and {last}, is {way_out}")
+    _check_target(path, split, index)

@@ -1,23 +1,30 @@
-"""Testing, as the paper's Figure 4: a saved model marks films, at their own size."""
+"""Testing, as in Figure 4 of the paper: a saved network predicts masks of images."""
 
-from __future__ import annotations
-
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
-import keras
 import numpy as np
+import pandas as pd
+from PIL import ImageColor
+from tqdm import tqdm
 
-from pneumo_keras.dataset.films import read_film
-from pneumo_keras.dataset.framing import at_size, resize_film
+from pneumo_keras.dataset.arrays import Arrays
+from pneumo_keras.dataset.images import read_image, write_png
+from pneumo_keras.dataset.resize import resize_back, resize_image
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
-from pneumo_keras.models.saved import load_model
+from pneumo_keras.runs import read_run, status
 
-# Outlines smaller than this, in pixels of the network's input, are not handed on for correction.
-SMALLEST_OUTLINE = 4
+if TYPE_CHECKING:  # Keras takes seconds, and drawing an overlay needs none
+    import keras
+
+BATCH = 8
+SMALLEST_OUTLINE = 4  # area in pixels of the network's input; smaller regions have no outline
+MARK = "#009E73"  # blue-green on grey: seen by the colour-blind too
+OPACITY = 0.45  # of the colours laid over an image
 
 
 @dataclass(frozen=True)
@@ -25,116 +32,147 @@ class Segmenter:
     """A trained network with its threshold.
 
     Attributes:
-        model: from films (batch, size, size, 1), 0..255, to probabilities (batch, size, size, 1).
+        model: from images (batch, size, size, 1), 0..255, to probabilities of the same shape.
         threshold: probability at and above which a pixel is marked.
-        target: what the network was trained to mark, a LabelMe label.
-        clahe: whether the contrast of its films was equalised, see `framing`.
-        letterbox: whether they kept their proportions, black around them.
+        target: LabelMe label of what the network marks.
+        clahe: whether the contrast of its images was equalised (CLAHE).
+        letterbox: whether its images kept their proportions, with black borders.
+        status: what went wrong in its training; "" if nothing did, or nothing is known.
     """
 
-    model: keras.Model
+    model: "keras.Model"
     threshold: float
     target: str
     clahe: bool = False
     letterbox: bool = False
+    status: str = ""
 
     @property
     def size(self) -> int:
-        """Side of the films that the model takes, pixels."""
+        """Side of the images that the model takes, pixels."""
         return self.model.input_shape[1]
 
-    def probability(self, film: np.ndarray) -> np.ndarray:
-        """The probability of the target at each pixel of one film.
-
-        Args:
-            film: (height, width) uint8.
-
-        Returns:
-            (height, width) float32, 0..1, enlarged bilinearly from the network's size.
-        """
-        small = resize_film(film, self.size, self.clahe, self.letterbox)
+    def probability(self, image: np.ndarray) -> np.ndarray:
+        """Predict the probability of the target, float32 0..1, at each pixel of a uint8 image."""
+        small = resize_image(image, self.size, self.clahe, self.letterbox)
         batch = small[None, ..., None].astype(np.float32)
-        probability = self.model.predict_on_batch(batch)[0, ..., 0]
-        return at_size(np.asarray(probability), film.shape, self.letterbox)
+        probability = np.asarray(self.model.predict_on_batch(batch)[0, ..., 0])
+        return resize_back(probability, image.shape, self.letterbox)
 
-    def mask(self, film: np.ndarray) -> np.ndarray:
-        """What is marked on one film: (height, width) bool."""
-        return self.probability(film) >= self.threshold
+    def mask(self, image: np.ndarray) -> np.ndarray:
+        """Predict the mask, bool (height, width), of a uint8 image."""
+        return self.probability(image) >= self.threshold
 
     def outlines(self, mask: np.ndarray) -> list[Shape]:
-        """The marked regions as LabelMe polygons, for correction by hand.
-
-        Args:
-            mask: (height, width) bool.
-
-        Returns:
-            One polygon a region, simplified to within half a pixel of the network's input.
-        """
+        """Convert a mask to LabelMe polygons, exact to half a pixel of the network's input."""
         pixel = max(mask.shape) / self.size
-        contours, _ = cv2.findContours(
-            mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-        )
-        large = [c for c in contours if cv2.contourArea(c) >= SMALLEST_OUTLINE * pixel**2]
-        polygons = [cv2.approxPolyDP(contour, pixel / 2, closed=True)[:, 0] for contour in large]
-        return [
-            Shape(self.target, "polygon", polygon.astype(float))
-            for polygon in polygons
-            if len(polygon) >= 3
-        ]
+        large = [c for c in _contours(mask) if cv2.contourArea(c) >= SMALLEST_OUTLINE * pixel**2]
+        polygons = [cv2.approxPolyDP(c, pixel / 2, closed=True)[:, 0].astype(float) for c in large]
+        return [Shape(self.target, "polygon", points) for points in polygons if len(points) >= 3]
 
 
 def load_segmenter(path: Path) -> Segmenter:
-    """Loads a model that this project trained.
+    """Load a model that this project trained.
 
     Args:
-        path: a `.keras` file, or the folder of a training, whose best model is taken. Threshold,
-            target and how films are framed are read from `run.json` beside the model; without one
-            they are 0.5, "pneumonia" and stretched.
+        path: `.keras` file, or the folder of a training, whose best model is taken; the rest is
+            read from `run.json` beside it (0.5, "pneumonia" and stretched without one).
 
     Raises:
-        StudyError: if there is no such file, or it is not a model of films to masks.
+        StudyError: if there is no such file, it is not a model from images to masks, or
+            `run.json` is damaged.
     """
-    path = Path(path)
-    path = path / "best.keras" if path.is_dir() else path
+    from pneumo_keras.models.saving import load_model
+
+    path = Path(path) / "best.keras" if Path(path).is_dir() else Path(path)
     if not path.is_file():
-        raise StudyError(
-            f"{path}: no such model; notebooks 03 and 04 make data/models/*/best.keras"
-        )
+        raise StudyError(f"{path}: no such model; notebooks 03 and 04 train one")
     model = load_model(path)
-    # A model that was never built has no shapes.
-    shapes = [getattr(model, name, None) for name in ("input_shape", "output_shape")]
-    if not _films_to_masks(*shapes):
-        raise StudyError(
-            f"{path}: a model from {shapes[0]} to {shapes[1]}, not from films to masks"
-        )
-    run_path = path.with_name("run.json")
+    # A model that was never built has no shapes, one of several inputs a list of them.
+    given, returned = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
+    side = given[1] if isinstance(given, tuple) and len(given) == 4 else None
+    grey = [(side, side, 1), (side, side, None)]
+    if side is None or given[1:] not in grey or tuple(returned or ())[1:] != grey[0]:
+        raise StudyError(f"{path}: a model from {given} to {returned}, not from images to masks")
+    run = read_run(path.parent) if path.with_name("run.json").is_file() else {}
     try:
-        run = json.loads(run_path.read_text("utf-8")) if run_path.is_file() else {}
-        threshold, target = float(run.get("threshold", 0.5)), run.get("target", "pneumonia")
-        recipe = run.get("recipe", {})
-        framing = {key: recipe.get(key, False) is True for key in ("clahe", "letterbox")}
-    except (OSError, ValueError, TypeError, AttributeError):
-        raise StudyError(f"{run_path}: damaged; move it away to use a threshold of 0.5") from None
-    return Segmenter(model, threshold, target, **framing)
-
-
-def _films_to_masks(given, returned) -> bool:
-    """Whether these are the shapes of square grey films and of their masks, sides known."""
-    if not all(isinstance(shape, tuple) and len(shape) == 4 for shape in (given, returned)):
-        return False
-    side = given[1]
-    square = side is not None and given[1:3] == returned[1:3] == (side, side)
-    return square and given[3] in (None, 1) and returned[3] == 1
+        recipe, said = run.get("recipe", {}), status(run) if "diverged" in run else "trained"
+        return Segmenter(
+            model,
+            threshold=float(run.get("threshold", 0.5)),
+            target=run.get("target", "pneumonia"),
+            clahe=recipe.get("clahe") is True,
+            letterbox=recipe.get("letterbox") is True,
+            status="" if said == "trained" else said,
+        )
+    except (AttributeError, LookupError, TypeError):
+        raise StudyError(f"{path.with_name('run.json')} is damaged: train again") from None
 
 
 def predict_file(segmenter: Segmenter, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A film and what is marked on it.
+    """Read an image, (height, width) uint8, and predict its mask, bool of the same shape."""
+    image = read_image(path)
+    return image, segmenter.mask(image)
 
-    Returns:
-        (height, width) uint8 and (height, width) bool.
 
-    Raises:
-        StudyError: if the film cannot be read.
+def predict_images(segmenter: Segmenter, arrays: Arrays, rows: np.ndarray) -> np.ndarray:
+    """Predict the probabilities (rows, size, size) of some rows of the arrays, in batches."""
+    from pneumo_keras.dataset.loader import evaluation_batches
+
+    batches = evaluation_batches(arrays, rows, BATCH)
+    return segmenter.model.predict(batches, verbose=0)[..., 0]
+
+
+def write_predictions(
+    probabilities: np.ndarray,
+    threshold: float,
+    images: pd.DataFrame,
+    data: Path,
+    folder: Path,
+    letterbox: bool = False,
+) -> None:
+    """Write mask and overlay of each image (`write_marked`), at its own size.
+
+    Args:
+        probabilities: (images, size, size), 0..1; marked at and above the threshold.
+        images: one row an image, with `name` and `image`, its path below the folder `data`.
+        folder: where to write.
+        letterbox: whether the images were letterboxed for the network.
     """
-    film = read_film(path)
-    return film, segmenter.mask(film)
+    pairs = zip(probabilities, images.itertuples(), strict=True)
+    for probability, row in tqdm(pairs, "masks and overlays", len(images), unit="image"):
+        image = read_image(data / row.image)
+        mask = resize_back(probability, image.shape, letterbox) >= threshold
+        write_marked(image, mask, row.name, folder)
+
+
+def write_marked(image: np.ndarray, mask: np.ndarray, name: str, folder: Path) -> None:
+    """Write `<name>_mask.png` and `<name>_overlay.png`, the mask on its image, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_png(folder / f"{name}_mask.png", mask)
+    write_png(folder / f"{name}_overlay.png", overlay(image, mask))
+
+
+def tinted(image: np.ndarray, regions: Sequence[tuple[np.ndarray, str]]) -> np.ndarray:
+    """Colour regions, masks with a colour `#rrggbb`, of a uint8 image; return uint8 RGB.
+
+    Example:
+        >>> tinted(np.full((1, 1), 100, np.uint8), [(np.array([[True]]), "#FF0000")]).tolist()
+        [[[170, 55, 55]]]
+    """
+    picture = np.repeat(image[..., None], 3, axis=2)
+    for region, colour in regions:
+        mixed = (1 - OPACITY) * picture[region] + OPACITY * np.array(ImageColor.getrgb(colour))
+        picture[region] = np.round(mixed).astype(np.uint8)
+    return picture
+
+
+def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Colour a mask on its image, as `tinted`, and draw its outline."""
+    picture, thickness = tinted(image, [(mask, MARK)]), max(1, round(max(image.shape) / 400))
+    return cv2.drawContours(picture, _contours(mask), -1, ImageColor.getrgb(MARK), thickness)
+
+
+def _contours(mask: np.ndarray) -> Sequence[np.ndarray]:
+    mask = mask.astype(np.uint8)
+    return cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]

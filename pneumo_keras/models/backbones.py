@@ -1,7 +1,7 @@
-"""Backbones of keras.applications, made atrous by cloning them with other strides and rates.
+"""Backbones of `keras.applications`, made atrous by cloning them with other strides and rates.
 
-Nothing of a backbone is written again: the layers, their names and the order of their weights
-stay those of `keras.applications`, so ImageNet weights load as they are.
+Layers, their names and the order of weights stay those of `keras.applications`, so ImageNet
+weights load unchanged.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
+from urllib.error import URLError
 
 import keras
+import numpy as np
 from keras import layers
 
-from pneumo_keras.models.atrous import AtrousConv2D
-from pneumo_keras.models.layers import BatchNormalization
+from pneumo_keras.models.blocks import BATCH_NORM_MOMENTUM, l2_regularizer, standard_settings
+from pneumo_keras.models.layers import AtrousConv2D, BatchNormalization
 
-BATCH_NORM_MOMENTUM = 0.9
 # Rates of the three units of the last block, times its base rate (Chen et al., section 3.2).
 MULTI_GRID = (1, 2, 4)
-# The last BatchNorm of a ResNet's units. From random weights it begins at zero, so that every unit
-# begins as the identity (Goyal et al., 2017, section 5.1) and a short training gets further.
+# The last batch normalisation of a ResNet's units. With random weights its scale starts at zero, so
+# that every unit starts as the identity (Goyal et al., 2017, section 5.1) and trains faster.
 RESIDUAL_END = r"conv\d_block\d+_3_bn"
+DOWNLOAD_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Backbone:
 
     Attributes:
         build: its constructor in `keras.applications`.
-        scaling: the film scaling its ImageNet weights were trained with, see `FilmScaling`.
+        scaling: the scaling its ImageNet weights were trained with, see `InputScaling`.
         low_level: name of the layer at a quarter of the size that DeepLabV3+'s decoder reads.
         last_units: pattern of the 3x3 convolutions that multi-grid applies to, unit captured.
     """
@@ -40,16 +42,13 @@ class Backbone:
     build: Callable[..., keras.Model]
     scaling: str
     low_level: str
-    last_units: str | None = None
+    last_units: str = ""
 
 
+_RESNET = ("caffe", "conv2_block3_out", r"conv5_block(\d)_2_conv")
 BACKBONES = {
-    "resnet50": Backbone(
-        keras.applications.ResNet50, "caffe", "conv2_block3_out", r"conv5_block(\d)_2_conv"
-    ),
-    "resnet101": Backbone(
-        keras.applications.ResNet101, "caffe", "conv2_block3_out", r"conv5_block(\d)_2_conv"
-    ),
+    "resnet50": Backbone(keras.applications.ResNet50, *_RESNET),
+    "resnet101": Backbone(keras.applications.ResNet101, *_RESNET),
     "mobilenet_v2": Backbone(keras.applications.MobileNetV2, "tf", "block_2_add"),
     "xception": Backbone(keras.applications.Xception, "tf", "block3_sepconv2_bn"),
 }
@@ -59,8 +58,9 @@ class WeightsUnavailable(ConnectionError):
     """ImageNet weights were asked for and could not be downloaded."""
 
 
+@standard_settings()
 def pretrained(build: Callable[..., keras.Model], weights: str | None, **kwargs) -> keras.Model:
-    """Builds a `keras.applications` model without top, telling a failed download apart.
+    """Build a `keras.applications` model without top; a failed download has its own error.
 
     Args:
         build: the constructor.
@@ -69,7 +69,7 @@ def pretrained(build: Callable[..., keras.Model], weights: str | None, **kwargs)
 
     Raises:
         WeightsUnavailable: if `weights` is `"imagenet"` and the download fails.
-        ValueError: if `weights` is a path that is not there or holds another network.
+        ValueError: if `weights` is a path that does not exist or holds another network.
 
     Example:
         >>> pretrained(keras.applications.VGG16, None).count_params()
@@ -78,14 +78,14 @@ def pretrained(build: Callable[..., keras.Model], weights: str | None, **kwargs)
     try:
         return build(include_top=False, weights=weights, **kwargs)
     except Exception as error:
-        # keras.utils.get_file raises a bare Exception, whatever kept it from the network; what
-        # breaks a download off later comes through as it is.
-        broken_off = isinstance(error, (ConnectionError, TimeoutError, HTTPException))
-        if weights == "imagenet" and (broken_off or "URL fetch failure" in str(error)):
+        # keras.utils.get_file raises a bare Exception while it handles the error of the download.
+        failed = any(isinstance(cause, DOWNLOAD_ERRORS) for cause in (error, error.__context__))
+        if weights == "imagenet" and failed:
             raise WeightsUnavailable(f"ImageNet weights cannot be downloaded: {error}") from error
         raise
 
 
+@standard_settings()
 def atrous_backbone(
     name: str,
     size: int,
@@ -95,27 +95,27 @@ def atrous_backbone(
     weights: str | None = None,
     l2: float = 0.0,
 ) -> keras.Model:
-    """A backbone whose features are no smaller than the film divided by the output stride.
+    """Build a backbone whose features are no smaller than the image divided by the output stride.
 
-    Every stride beyond `output_stride` becomes 1, and the convolutions behind it are dilated by
-    what was saved, so that each still sees what it was trained to see (but for Xception's
-    poolings, which cannot be dilated). ResNets also get the multi-grid (1, 2, 4) in their last
-    block.
+    Every stride beyond `output_stride` becomes 1, and the convolutions behind it are dilated
+    accordingly, so that each keeps its field of view (except for Xception's poolings, which
+    cannot be dilated). ResNets also get the multi-grid (1, 2, 4) in their last block.
 
     Args:
         name: a key of `BACKBONES`.
-        size: side of the films, pixels.
+        size: side of the images, pixels.
         output_stride: 8 or 16.
         width: factor on the number of channels of every layer.
         weights: `"imagenet"`, the path of a `.weights.h5` without top, or None.
         l2: weight of the L2 penalty on convolution kernels.
 
     Returns:
-        A model named `backbone` from scaled films (batch, size, size, 3) to two feature maps:
+        A model named `backbone` from scaled images (batch, size, size, 3) to two feature maps:
         those at a quarter of the size, and the deepest, at 1/`output_stride`.
 
     Raises:
         ValueError: for an unknown name or output stride, or weights at another width than 1.
+        WeightsUnavailable: if ImageNet weights are asked for and cannot be downloaded.
 
     Example:
         >>> [tuple(map_.shape[1:]) for map_ in atrous_backbone("resnet50", 64).outputs]
@@ -132,16 +132,20 @@ def atrous_backbone(
 
     def changed(layer: layers.Layer) -> layers.Layer:
         config = layer.get_config()
-        _make_atrous(config, layer, _stride_before(layer, size), output_stride)
-        _multi_grid(config, backbone.last_units)
-        _shrink(config, width)
-        _regularise(config, l2)
+        unit = re.fullmatch(backbone.last_units, layer.name)
+        grid = MULTI_GRID[int(unit[1]) - 1] if unit else 1
+        _make_atrous(config, layer, size, output_stride, grid)
+        if config.get("filters"):
+            config["filters"] = max(1, round(width * config["filters"]))
+        for kernel in ("kernel", "depthwise", "pointwise"):
+            if l2 and f"{kernel}_regularizer" in config:
+                config[f"{kernel}_regularizer"] = l2_regularizer(l2)
         if isinstance(layer, layers.BatchNormalization):
             config["momentum"] = BATCH_NORM_MOMENTUM
             if weights is None and re.fullmatch(RESIDUAL_END, layer.name):
                 config["gamma_initializer"] = "zeros"
             return BatchNormalization.from_config(config)
-        if type(layer) is layers.Conv2D and max(_pair(config["dilation_rate"])) > 1:
+        if type(layer) is layers.Conv2D and np.max(config["dilation_rate"]) > 1:
             return AtrousConv2D.from_config(config)
         return layer.__class__.from_config(config)
 
@@ -152,43 +156,21 @@ def atrous_backbone(
     return keras.Model(atrous.inputs, [low_level, atrous.outputs[0]], name="backbone")
 
 
-def _stride_before(layer: layers.Layer, size: int) -> int:
-    """How much smaller than the film the input of a layer is, as a power of two."""
+def _make_atrous(
+    config: dict, layer: layers.Layer, size: int, output_stride: int, grid: int
+) -> None:
     features = layer.input[0] if isinstance(layer.input, list) else layer.input
-    # Rounded, for backbones that lose a border pixel to unpadded convolutions on the way.
-    return 2 ** round(math.log2(size / features.shape[1])) if len(features.shape) == 4 else 1
-
-
-def _make_atrous(config: dict, layer: layers.Layer, stride: int, output_stride: int) -> None:
+    if len(features.shape) != 4:
+        return
+    # Rounded: some backbones lose a border pixel to unpadded convolutions.
+    stride = 2 ** round(math.log2(size / features.shape[1]))
     if stride < output_stride:
         return
-    rate = stride // output_stride
-    if max(_pair(config.get("strides", 1))) > 1:
+    rate = grid * stride // output_stride
+    if np.max(config.get("strides", 1)) > 1:
         config["strides"] = (1, 1)
-    if max(_pair(config.get("kernel_size", 1))) > 1:
+    if np.max(config.get("kernel_size", 1)) > 1:
         config["dilation_rate"] = (rate, rate)
     if isinstance(layer, layers.ZeroPadding2D):
-        # It pads for the 3x3 convolution behind it, whose reach is now its rate on each side.
+        # It pads for the 3x3 convolution behind it, which now reaches `rate` pixels on each side.
         config["padding"] = ((rate, rate), (rate, rate))
-
-
-def _multi_grid(config: dict, pattern: str | None) -> None:
-    unit = re.fullmatch(pattern, config["name"]) if pattern else None
-    if unit:
-        grid = MULTI_GRID[int(unit.group(1)) - 1]
-        config["dilation_rate"] = tuple(grid * rate for rate in _pair(config["dilation_rate"]))
-
-
-def _shrink(config: dict, width: float) -> None:
-    if config.get("filters"):
-        config["filters"] = max(1, round(width * config["filters"]))
-
-
-def _regularise(config: dict, l2: float) -> None:
-    for key in ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer"):
-        if l2 and key in config:
-            config[key] = keras.regularizers.serialize(keras.regularizers.L2(l2))
-
-
-def _pair(value) -> tuple:
-    return tuple(value) if isinstance(value, (list, tuple)) else (value, value)

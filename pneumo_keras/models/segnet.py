@@ -1,4 +1,4 @@
-"""SegNet: VGG16's thirteen convolutions, and a decoder guided by their pooling indices.
+"""SegNet: VGG16's thirteen convolutions, and a decoder that unpools by the encoder's indices.
 
 Badrinarayanan, Kendall and Cipolla (2017); section 3.2 and Figure 1 of the paper.
 """
@@ -8,22 +8,22 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from pneumo_keras.models.backbones import BATCH_NORM_MOMENTUM, pretrained
+from pneumo_keras.models.backbones import pretrained
+from pneumo_keras.models.blocks import convolution_block, l2_regularizer, standard_settings
 from pneumo_keras.models.layers import (
-    BatchNormalization,
-    FilmScaling,
+    InputScaling,
     MaxPoolingWithIndices2D,
     MaxUnpooling2D,
-    film_input,
+    image_input,
 )
 
-# Convolutions of the five blocks; the decoder mirrors them, and the last convolution of each
-# decoder block already has the width of the block above it.
+# Filters of the convolutions of the five blocks. The decoder mirrors them; the last convolution of
+# each of its blocks already has the filters of the block above.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-# Bayesian SegNet puts dropout after the deepest blocks only; shallow features need every pixel.
-DROPOUT_BLOCKS = (3, 4, 5)
+DROPOUT_BLOCKS = (3, 4, 5)  # the deepest, as in Bayesian SegNet
 
 
+@standard_settings()
 def segnet(
     size: int = 256,
     *,
@@ -33,22 +33,22 @@ def segnet(
     dropout: float = 0.5,
     l2: float = 0.0,
 ) -> keras.Model:
-    """Builds SegNet with a one-channel sigmoid output.
+    """Build SegNet with a one-channel sigmoid output.
 
-    Thirteen convolutions with bias, each followed by BatchNorm and ReLU, in five blocks that end
-    in a 2x2 pooling; twelve more in the decoder, whose unpoolings use the encoder's indices; and
-    a 3x3 head. 29,459,457 parameters at full width.
+    Thirteen convolutions with bias, each followed by batch normalisation and ReLU, in five blocks
+    that end in a 2x2 pooling; twelve more in the decoder, which unpools by the encoder's indices;
+    and a 3x3 head. 29,459,457 parameters at full width.
 
     Args:
-        size: side of the films, pixels, a multiple of 32.
+        size: side of the images, pixels, a multiple of 32.
         width: factor on the number of channels of every layer; 1 is SegNet.
         weights: `"imagenet"`, the path of a VGG16 `.weights.h5` without top, or None for random.
-        scaling: how films are scaled inside the model, see `FilmScaling`.
+        scaling: how images are scaled inside the model, see `InputScaling`.
         dropout: rate after the three deepest encoder and decoder blocks.
         l2: weight of the L2 penalty on convolution kernels.
 
     Returns:
-        A model from films (batch, size, size, any channels), 0..255, to the probability of the
+        A model from images (batch, size, size, any channels), 0..255, to the probability of the
         target at each pixel, float32 (batch, size, size, 1), 0..1.
 
     Raises:
@@ -64,37 +64,38 @@ def segnet(
     blocks = [[max(1, round(width * filters)) for filters in block] for block in BLOCKS]
 
     # === Encoder ===
-    film = film_input(size, 32, "SegNet")
-    x = FilmScaling(scaling, name="film_scaling")(film)
+    image = image_input(size, 32, "SegNet")
+    x = InputScaling(scaling, name="input_scaling")(image)
     indices = []
     for number, block in enumerate(blocks, start=1):
         for position, filters in enumerate(block, start=1):
-            x = _convolution(x, filters, l2, f"block{number}_conv{position}")
+            x = convolution_block(x, filters, 3, f"block{number}_conv{position}", l2=l2)
         x, block_indices = MaxPoolingWithIndices2D(name=f"block{number}_pool")(x)
         indices.append(block_indices)
-        x = _dropout(x, number, dropout, f"block{number}_dropout")
+        if dropout and number in DROPOUT_BLOCKS:
+            x = layers.Dropout(dropout, name=f"block{number}_dropout")(x)
 
     # === Decoder ===
     for number in range(len(blocks), 0, -1):
         x = MaxUnpooling2D(name=f"decoder{number}_unpool")(x, indices[number - 1])
-        outward = blocks[max(number - 2, 0)][0]
-        # The first decoder block is one convolution short: the head takes its place.
-        filters_of_block = blocks[number - 1][:-1] + ([outward] if number > 1 else [])
-        for position, filters in enumerate(filters_of_block, start=1):
-            x = _convolution(x, filters, l2, f"decoder{number}_conv{position}")
-        x = _dropout(x, number, dropout, f"decoder{number}_dropout")
-    x = layers.Conv2D(1, 3, padding="same", kernel_regularizer=_l2(l2), name="head")(x)
-    # float32 also under mixed precision: a probability near 1 does not survive in 16 bits.
+        # In the last block the head takes the place of the last convolution.
+        filters_above = [blocks[number - 2][0]] if number > 1 else []
+        for position, filters in enumerate(blocks[number - 1][:-1] + filters_above, start=1):
+            x = convolution_block(x, filters, 3, f"decoder{number}_conv{position}", l2=l2)
+        if dropout and number in DROPOUT_BLOCKS:
+            x = layers.Dropout(dropout, name=f"decoder{number}_dropout")(x)
+    x = layers.Conv2D(1, 3, padding="same", kernel_regularizer=l2_regularizer(l2), name="head")(x)
+    # float32 also under mixed precision: 16 bits cannot hold a probability near 1.
     probability = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
 
-    model = keras.Model(film, probability, name="segnet")
+    model = keras.Model(image, probability, name="segnet")
     if weights is not None:
         _load_vgg16(model, weights)
     return model
 
 
 def encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a SegNet that VGG16's weights go into: its thirteen convolutions.
+    """The layers of a SegNet that take VGG16's weights: its thirteen encoder convolutions.
 
     Example:
         >>> len(encoder_layers(segnet(32, width=0.1)))
@@ -105,27 +106,6 @@ def encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
         for layer in model.layers
         if layer.name.startswith("block") and isinstance(layer, layers.Conv2D)
     ]
-
-
-def _convolution(x, filters: int, l2: float, name: str):
-    x = layers.Conv2D(
-        filters,
-        3,
-        padding="same",
-        kernel_initializer="he_normal",
-        kernel_regularizer=_l2(l2),
-        name=name,
-    )(x)
-    x = BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _dropout(x, block: int, rate: float, name: str):
-    return layers.Dropout(rate, name=name)(x) if rate and block in DROPOUT_BLOCKS else x
-
-
-def _l2(l2: float):
-    return keras.regularizers.L2(l2) if l2 else None
 
 
 def _load_vgg16(model: keras.Model, weights: str) -> None:

@@ -1,67 +1,82 @@
-"""What came of a training, read off its predictions on the validation films."""
+"""What a training has achieved, judged on the validation images: threshold, degenerate results."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# A network that marks almost nothing, or almost everything, on almost all films has learnt
-# nothing of them.
-CONSTANT_SHARE, CONSTANT_FILMS = 0.01, 0.95
-CANDIDATES = np.arange(0.05, 0.96, 0.05)
+from pneumo_keras.evaluation.metrics import baseline_predictions
+from pneumo_keras.evaluation.overlap import count_pixels, image_scores
 
-
-def is_collapsed(probabilities: np.ndarray, threshold: float = 0.5) -> bool:
-    """Whether a network's predictions are constant.
-
-    Args:
-        probabilities: (films, height, width), 0..1.
-        threshold: above which a pixel is marked.
-
-    Example:
-        >>> is_collapsed(np.zeros((4, 8, 8)))
-        True
-    """
-    shares = (probabilities >= threshold).mean(axis=(1, 2))
-    nothing, everything = shares < CONSTANT_SHARE, shares > 1 - CONSTANT_SHARE
-    return bool(max(nothing.mean(), everything.mean()) > CONSTANT_FILMS)
-
-
-def outcome(run: dict) -> str:
-    """What came of a run, in words: one that came to nothing must not pass for an architecture's.
-
-    Args:
-        run: its `run.json`.
-
-    Example:
-        >>> outcome({"diverged": False, "collapsed": False})
-        'trained'
-    """
-    if run["diverged"]:
-        return "diverged: loss not a number"
-    return "collapsed: constant prediction" if run["collapsed"] else "trained"
+THRESHOLDS = np.arange(0.05, 0.96, 0.05)
+NEARLY_ALL_PIXELS, NEARLY_ALL_IMAGES = 0.99, 0.95
 
 
 def choose_threshold(probabilities: np.ndarray, masks: np.ndarray, rule: str) -> float:
-    """The probability at and above which a pixel is marked.
+    """The probability at and above which a pixel is positive.
 
     Args:
-        probabilities: (films, height, width), 0..1, of the validation films.
-        masks: the same shape, 0 or 1.
-        rule: `"0.5"`, or `"validation"` for the candidate with the best mean Dice over films
-            whose mask is not empty.
+        probabilities: (images, height, width), 0..1, of validation images.
+        masks: their reference masks, 0 or 1.
+        rule: `0.5`, or `validation`: the best mean Dice per image, over images with a reference.
+
+    Returns:
+        0.5, or one of 0.05, 0.10, ..., 0.95.
 
     Example:
-        >>> masks = np.array([[[1, 1, 0, 0]]])
-        >>> choose_threshold(np.array([[[0.9, 0.3, 0.1, 0.1]]]), masks, "validation")
-        0.15
+        >>> masks = np.array([[[0, 1]]])
+        >>> choose_threshold(np.array([[[0.3, 0.4]]]), masks, "validation")
+        0.35
     """
     marked = masks.any(axis=(1, 2))
     if rule == "0.5" or not marked.any():
         return 0.5
-    truth, probabilities = masks[marked].astype(bool), probabilities[marked]
-    dice = []
-    for candidate in CANDIDATES:
-        predicted = probabilities >= candidate
-        overlap = 2 * (truth & predicted).sum(axis=(1, 2))
-        dice.append((overlap / (truth.sum(axis=(1, 2)) + predicted.sum(axis=(1, 2)))).mean())
-    return round(float(CANDIDATES[int(np.argmax(dice))]), 2)
+    reference, probabilities = masks[marked], probabilities[marked]
+    dice = [_mean_dice(reference, probabilities >= limit) for limit in THRESHOLDS]
+    return round(float(THRESHOLDS[int(np.argmax(dice))]), 2)
+
+
+def judge(
+    probabilities: np.ndarray, masks: np.ndarray, threshold: float, training_masks: np.ndarray
+) -> dict:
+    """Compare predictions of validation images with predictions that ignore the image.
+
+    Args:
+        probabilities: (images, height, width), 0..1.
+        masks: their reference masks, 0 or 1.
+        threshold: probability at and above which a pixel is positive.
+        training_masks: reference masks of the training images, for the baselines.
+
+    Returns:
+        `predicts`: `nothing` if no pixel is positive on 95 % of the images that have a reference,
+        `everything` if on 95 % of all images more than 99 % of the pixels are, else empty.
+        `validation_dice`: mean Dice per image at the threshold, over images with a reference, and
+        `validation_baseline_dice`: the highest that any baseline has.
+
+    Example:
+        >>> masks = np.array([[[0, 1, 1, 0]]])
+        >>> judge(np.ones((1, 1, 4)), masks, 0.5, masks)["predicts"]
+        'everything'
+    """
+    predicted = probabilities >= threshold
+    marked = masks.any(axis=(1, 2))
+    shares = predicted.mean(axis=(1, 2))
+    empty = (shares[marked] == 0).mean() if marked.any() else 0.0
+    full = (shares > NEARLY_ALL_PIXELS).mean()
+    predicts = ""
+    if empty >= NEARLY_ALL_IMAGES:
+        predicts = "nothing"
+    elif full >= NEARLY_ALL_IMAGES:
+        predicts = "everything"
+    baselines = baseline_predictions(training_masks, int(marked.sum())).values()
+    if not marked.any():
+        return {"predicts": predicts, "validation_dice": None, "validation_baseline_dice": None}
+    best = max(_mean_dice(masks[marked], baseline) for baseline in baselines)
+    return {
+        "predicts": predicts,
+        "validation_dice": round(_mean_dice(masks[marked], predicted[marked]), 6),
+        "validation_baseline_dice": round(best, 6),
+    }
+
+
+def _mean_dice(reference: np.ndarray, predicted: np.ndarray) -> float:
+    return float(image_scores(count_pixels(reference, predicted))["dice"].mean())

@@ -1,7 +1,7 @@
-"""Synthetic chest films ("phantoms"), with which the study runs where there is no data.
+"""Synthetic chest X-rays ("phantoms"), with which the study runs where there are no data.
 
-`canvas` is the film's frame, `anatomy` and `skeleton` the attenuation of soft tissue and bone,
-`opacities` the pneumonia, `exposure` the film; `phantom` puts them together, `writing` writes.
+`imaging`: image frame and exposure; `anatomy`: attenuation of tissue and bone; `phantom`:
+pneumonia, and one image; `writing`: a data set on disk.
 """
 
 from pneumo_keras.dataset.phantoms.phantom import Phantom, draw_phantom

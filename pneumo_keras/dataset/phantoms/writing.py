@@ -1,12 +1,11 @@
-"""Phantoms on disk, in the layout of the Kermany set, annotated as with LabelMe."""
+"""Phantoms on disk, laid out like the Kermany set and annotated as with LabelMe."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import count as count_from
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import count as numbers
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,172 +14,131 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from pneumo_keras.dataset.files import write_whole
-from pneumo_keras.dataset.labelme import Shape, write_annotation
+from pneumo_keras.dataset.labelme import write_annotation
 from pneumo_keras.dataset.phantoms.phantom import KINDS, Phantom, draw_phantom
+from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
+from pneumo_keras.files import write_bytes
 
-VERSION = 2  # of the generator: the same version and seed give the same films
+VERSION = 2  # of the generator: the same version and seed give the same images
 RECORD = "phantoms.json"
-NOTE = "PHANTOMS.txt"
-NOTE_TEXT = """\
-The films in this folder are phantoms: synthetic radiographs that a program has drawn.
+NOTE = """\
+The images in this folder are phantoms: synthetic chest X-rays drawn by a program.
 They show no person, and nothing measured on them says anything about patients.
-Their names and folders follow the Kermany chest film set so that they take the way of real data.
+File names and folders follow the Kermany chest X-ray set, so that they are read like real data.
 """
-SHARES = (0.45, 0.30, 0.25)  # of bacteria, virus, normal among the films
-FILMS = (1, 2, 3, 4)  # of one patient, as often as
-FILMS_WEIGHTS = (0.74, 0.15, 0.07, 0.04)
+SHARES = (0.45, 0.30, 0.25)  # of bacteria, virus and normal among the patients
+IMAGES, WEIGHTS = (1, 2, 3, 4), (0.74, 0.15, 0.07, 0.04)  # images per patient, and how often
 JPEG_QUALITY = 90
-MANY = 100  # films; about as long to draw as it takes to start the processes
-
-
-@dataclass(frozen=True)
-class PlannedFilm:
-    """A film yet to be drawn: whose it is, and where it goes within the folder."""
-
-    seed: int
-    kind: str
-    film: int
-    path: Path
-
-
-def plan(seed: int) -> Iterator[PlannedFilm]:
-    """The endless list of films of a seed; how many are taken changes none of them."""
-    films_of_kind = dict.fromkeys(KINDS, 0)
-    for patient in count_from(1):
-        rng = np.random.default_rng([seed, patient])
-        kind = str(rng.choice(KINDS, p=SHARES))
-        second_series = bool(rng.random() < 0.5)
-        patient_seed = int(rng.integers(2**32))
-        for film in range(int(rng.choice(FILMS, p=FILMS_WEIGHTS))):
-            films_of_kind[kind] += 1
-            if kind == "normal":
-                series = "NORMAL2-IM" if second_series else "IM"
-                name = f"NORMAL/{series}-{patient:04d}-{film + 1:04d}.jpeg"
-            else:
-                name = f"PNEUMONIA/person{patient}_{kind}_{films_of_kind[kind]}.jpeg"
-            yield PlannedFilm(patient_seed, kind, film, Path("chest_xray/train") / name)
-
-
-def outlines(region: np.ndarray, tolerance: float = 0.8) -> list[np.ndarray]:
-    """The outer contours of a region, simplified to as many points as a hand would set.
-
-    Args:
-        region: bool (H, W).
-        tolerance: largest distance of the simplified from the true contour, pixels.
-
-    Returns:
-        Arrays (N, 2) of x, y, N >= 3; the last point does not repeat the first.
-
-    Example:
-        >>> square = np.zeros((9, 9), bool)
-        >>> square[2:7, 2:7] = True
-        >>> sorted(map(tuple, outlines(square)[0].tolist()))
-        [(2.0, 2.0), (2.0, 6.0), (6.0, 2.0), (6.0, 6.0)]
-    """
-    contours, _ = cv2.findContours(
-        region.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    fine = [cv2.approxPolyDP(contour, tolerance, True)[:, 0].astype(float) for contour in contours]
-    return [points for points in fine if len(points) >= 3]
-
-
-def shapes_of(phantom: Phantom, polyline: bool) -> list[Shape]:
-    """The LabelMe shapes of a phantom: its lungs, and its pneumonia as polygon or polyline."""
-    drawn = "linestrip" if polyline else "polygon"
-    lungs = [Shape("lung", "polygon", points) for points in outlines(phantom.lungs)]
-    return lungs + [Shape("pneumonia", drawn, points) for points in outlines(phantom.opacity)]
-
-
-def _check_folder(folder: Path, record: dict[str, int]) -> bool:
-    """Whether the folder already holds phantoms of this record; raises if it is not free."""
-    if folder.exists() and not folder.is_dir():
-        raise StudyError(f"{folder} is a file: name a folder for the phantoms")
-    try:
-        held = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
-            raise StudyError(
-                f"{folder} holds other files: choose a new or empty folder for the phantoms"
-            ) from None
-        return False
-    except ValueError:
-        held = None
-    if held != record:
-        raise StudyError(
-            f"{folder / RECORD} is of other phantoms (not {record}): choose another folder, "
-            "or delete this one"
-        )
-    return True
+TOLERANCE = 0.8  # pixels by which an annotation may differ from the exact outline
+MANY = 100  # drawing so many images takes about as long as starting worker processes
 
 
 def write_phantoms(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """Write synthetic films and their LabelMe annotations, as a user's own data would be.
+    """Write synthetic images and their LabelMe annotations, like a user's own data.
 
-    About 45 % of the films are of bacterial and 30 % of viral pneumonia, 25 % are normal; one
-    patient in four has two to four films. In a third of the annotated films the pneumonia is
-    drawn as polylines, else as polygons; both lungs are polygons. A normal film has no
-    pneumonia shape. Film number i of a seed is the same whatever `count` is. Where the folder
-    holds these very phantoms already, only what is missing is drawn.
+    About 45 % of the patients have bacterial and 30 % viral pneumonia, 25 % are normal; one
+    patient in four has two to four images. In a third of the annotated images the pneumonia is
+    drawn as polylines, otherwise as polygons; both lungs are polygons. A normal image has no
+    pneumonia shape. Image number i of a seed does not depend on `count`. If the folder holds the
+    same phantoms already, only missing files are written.
 
     Args:
         folder: a new or empty folder, or one that an earlier call has written.
-        count: number of films, at least 1.
-        seed: not negative; the same seed gives the same films.
+        count: number of images, at least 1.
+        seed: not negative; the same seed gives the same images.
 
     Returns:
-        The films' paths, `folder/chest_xray/train/{NORMAL,PNEUMONIA}/*.jpeg`, in order of
-        drawing; beside each lies its annotation, of the same name with the suffix .json.
+        Paths of the images, `folder/chest_xray/train/{NORMAL,PNEUMONIA}/*.jpeg`, in the order of
+        drawing; each has its annotation beside it, with the suffix .json.
 
     Raises:
-        StudyError: if the folder holds anything else, or if `count` or `seed` is too small.
+        StudyError: if the folder holds anything else, or `count` or `seed` is too small.
 
     Example:
         >>> import tempfile
-        >>> films = write_phantoms(Path(tempfile.mkdtemp()), count=1)
-        >>> films[0].with_suffix(".json").exists()
+        >>> images = write_phantoms(Path(tempfile.mkdtemp()), count=1)
+        >>> images[0].with_suffix(".json").exists()
         True
     """
     folder = Path(folder)
     if count < 1 or seed < 0:
-        raise StudyError(f"phantoms: count {count}, seed {seed}: use a count from 1, a seed from 0")
-    record = {"generator": VERSION, "seed": seed, "count": count}
-    planned = list(islice(plan(seed), count))
-    if not _check_folder(folder, record):
-        write_whole(folder / RECORD, (json.dumps(record) + "\n").encode())
-        write_whole(folder / NOTE, NOTE_TEXT.encode())
-    missing = [film for film in planned if not _is_written(folder / film.path)]
-    with _pool(len(missing)) as pool:
-        paths = [folder / film.path for film in missing]
-        written = pool.map(_write_film, paths, missing)
-        for _ in tqdm(written, "phantoms", len(missing), unit="film", leave=False):
+        raise StudyError(f"phantoms: count={count}, seed={seed}: use a count from 1, a seed from 0")
+    record = json.dumps({"generator": VERSION, "seed": seed, "count": count})
+    if not _is_recorded(folder, record):
+        write_bytes(folder / RECORD, f"{record}\n".encode())
+        write_bytes(folder / "PHANTOMS.txt", NOTE.encode())
+    planned = {folder / path: phantom for path, phantom in islice(_plan(seed), count)}
+    missing = [p for p in planned if not (p.exists() and p.with_suffix(".json").exists())]
+    if len(missing) < MANY:
+        pool = ThreadPoolExecutor(1)
+    else:
+        spawn = get_context("spawn")  # a fork of a process that runs TensorFlow may hang
+        pool = ProcessPoolExecutor(None, spawn, initializer=cv2.setNumThreads, initargs=(1,))
+    with pool:
+        written = pool.map(_write_image, missing, [planned[path] for path in missing])
+        for _ in tqdm(written, "phantoms", len(missing), unit="image", leave=False):
             pass
-    return [folder / film.path for film in planned]
+    return list(planned)
 
 
-def _pool(films: int) -> Executor:
-    """Processes where there is enough to draw to pay for their start, else one thread.
+def _plan(seed: int) -> Iterator[tuple[Path, tuple[int, str, int]]]:
+    """Paths and arguments of `draw_phantom`, endless; the first ones do not depend on the rest."""
+    images_of_kind = dict.fromkeys(KINDS, 0)
+    for patient in numbers(1):
+        rng = np.random.default_rng([seed, patient])
+        kind = str(rng.choice(KINDS, p=SHARES))
+        second_series = bool(rng.random() < 0.5)
+        patient_seed = int(rng.integers(2**32))
+        for number in range(int(rng.choice(IMAGES, p=WEIGHTS))):
+            images_of_kind[kind] += 1
+            if kind == "normal":
+                series = "NORMAL2-IM" if second_series else "IM"
+                name = f"NORMAL/{series}-{patient:04d}-{number + 1:04d}.jpeg"
+            else:
+                name = f"PNEUMONIA/person{patient}_{kind}_{images_of_kind[kind]}.jpeg"
+            yield Path("chest_xray/train") / name, (patient_seed, kind, number)
 
-    They are spawned, not forked: a fork of a process that runs TensorFlow may hang.
-    """
-    if films < MANY:
-        return ThreadPoolExecutor(1)
-    return ProcessPoolExecutor(
-        mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
-    )
+
+def _is_recorded(folder: Path, record: str) -> bool:
+    """Whether the folder holds phantoms of this record; an error if it holds anything else."""
+    path = folder / RECORD
+    if path.is_file():
+        if path.read_text("utf-8", "replace").strip() == record:
+            return True
+        raise StudyError(
+            f"{path} belongs to other phantoms (not {record}): choose another folder, "
+            "or delete this one"
+        )
+    held = folder.iterdir() if folder.is_dir() else [folder] * folder.exists()
+    if any(not entry.name.startswith(".") for entry in held):
+        raise StudyError(
+            f"{folder} is a file or holds other files: choose a new or empty folder for phantoms"
+        )
+    return False
 
 
-def _is_written(path: Path) -> bool:
-    return path.exists() and path.with_suffix(".json").exists()
-
-
-def _write_film(path: Path, planned: PlannedFilm) -> None:
-    annotation = path.with_suffix(".json")
-    phantom = draw_phantom(planned.seed, planned.kind, planned.film)
+def _write_image(path: Path, planned: tuple[int, str, int]) -> None:
+    seed, _, number = planned
+    phantom = draw_phantom(*planned)
     if not path.exists():
-        _, jpeg = cv2.imencode(".jpeg", phantom.film, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        write_whole(path, jpeg.tobytes())
+        _, jpeg = cv2.imencode(".jpeg", phantom.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        write_bytes(path, jpeg.tobytes())
+    annotation = path.with_suffix(".json")
     if not annotation.exists():
-        shapes = shapes_of(phantom, polyline=(planned.seed + planned.film) % 3 == 0)
-        write_annotation(annotation, path.name, shapes, *phantom.film.shape)
+        shapes = _shapes(phantom, polyline=(seed + number) % 3 == 0)
+        write_annotation(annotation, path.name, shapes, *phantom.image.shape)
+
+
+def _shapes(phantom: Phantom, polyline: bool) -> list[Shape]:
+    """Both lungs, and the pneumonia as polygons or polylines, as if outlined by hand."""
+    drawn = "linestrip" if polyline else "polygon"
+    regions = (("lung", "polygon", phantom.lungs), ("pneumonia", drawn, phantom.opacity))
+    shapes = []
+    for label, shape_type, region in regions:
+        pixels = region.astype(np.uint8)
+        for contour in cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
+            points = cv2.approxPolyDP(contour, TOLERANCE, True)[:, 0].astype(float)
+            if len(points) >= 3:
+                shapes.append(Shape(label, shape_type, points))
+    return shapes

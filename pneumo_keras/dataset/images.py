@@ -1,0 +1,217 @@
+"""Images and masks as files: JPEG, PNG, BMP, TIFF and DICOM read as 8-bit grey, PNG written.
+
+An image is returned as a viewer displays it, with its EXIF orientation applied. LabelMe measures in
+the same frame, so every height, width and coordinate of this package refers to displayed images.
+The content of a file decides how it is read, not its suffix.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from pneumo_keras.dataset.dicom import MAX_PIXELS, decode_dicom, is_dicom, read_header
+from pneumo_keras.errors import StudyError
+from pneumo_keras.files import write_bytes
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm")
+_PREAMBLE = 132  # bytes that tell DICOM from other files
+_COLOURS = {"L": "grey", "P": "palette", "RGB": "colour", "CMYK": "CMYK"}  # of 8 bits
+_DEPTHS = {"1": "1-bit", "I": "32-bit grey", "F": "32-bit float"}
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image as displayed.
+
+    Colour becomes grey by the ITU-R 601 luma, transparency is dropped, and 16 bits are scaled to 8
+    (65535 becomes 255; with colour or alpha, the upper byte is taken).
+
+    Args:
+        path: JPEG, PNG, BMP, TIFF or DICOM; grey, RGB or palette, 8 or 16 bit.
+
+    Returns:
+        uint8 array (height, width), 0 to 255.
+
+    Raises:
+        StudyError: The file is missing, damaged, or not such an image; it has more than 64 million
+            pixels (said before any is decoded), a side of one pixel, or holds several images.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.png"
+        >>> write_png(path, np.full((2, 3), 7, np.uint8))
+        >>> read_image(path).tolist()
+        [[7, 7, 7], [7, 7, 7]]
+    """
+    return decode_image(_read(path), str(path))
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decode the bytes of an image file as `read_image` does; errors call it `name`."""
+    if is_dicom(content[:_PREAMBLE]):
+        grey = decode_dicom(content, name)
+    else:
+        image = _decode(content, name)
+        grey = _eight_bits(image, name) if _is_deep(image) else np.array(image.convert("L"))
+    height, width = grey.shape
+    if min(height, width) < 2:
+        raise StudyError(f"{name} is {width}×{height} pixels, not an image: replace or remove it")
+    return grey
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Read a mask as bool (height, width): 0 is outside, the one other value is inside.
+
+    Raises:
+        StudyError: The file is unreadable, holds several values besides 0, or is in colour (a
+            palette, as LabelMe writes it, is accepted).
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "mask.png"
+        >>> write_png(path, np.array([[True, False]]))
+        >>> read_mask(path).tolist()
+        [[True, False]]
+    """
+    image = _decode(_read(path), str(path))
+    if image.mode in ("RGB", "RGBA") and np.ptp(np.asarray(image)[..., :3], axis=-1).any():
+        raise StudyError(f"{path} is in colour, not a mask: save it as grey PNG with 0 and 255")
+    values = np.asarray(image if _is_deep(image) else image.convert("L"))
+    inside = values != 0
+    if inside.any() and (values[inside] != values.max()).any():
+        raise StudyError(f"{path} is not a mask, with several values besides 0: save 0 and 255")
+    return inside
+
+
+def pixel_spacing(path: str | Path) -> tuple[float, float] | None:
+    """Height and width of a pixel in mm by the DICOM header; None if unknown.
+
+    PixelSpacing, which may be calibrated to the patient, is preferred to ImagerPixelSpacing, which
+    is measured at the detector, where the chest is magnified by 5 to 20 %.
+    """
+    return read_header(path).spacing if is_dicom(_read(path, _PREAMBLE)) else None
+
+
+def is_inverted(path: str | Path) -> bool:
+    """Tell whether low values are stored bright (DICOM MONOCHROME1, TIFF WhiteIsZero).
+
+    Such an image is inverted when it is read, so that bone is bright.
+    """
+    beginning = _read(path, _PREAMBLE)
+    if is_dicom(beginning):
+        return read_header(path).inverted
+    if beginning[:2] not in (b"II", b"MM"):  # the byte orders of TIFF
+        return False
+    with Image.open(path) as image:
+        return _is_white_zero(image)
+
+
+def is_image_file(path: Path) -> bool:
+    """Tell whether a file is an image by its suffix, or DICOM without one.
+
+    A file is opened only if its suffix is missing or made of digits (`IM0001`, `1.2.840.113`).
+    """
+    suffix = path.suffix.lower()
+    if suffix and not suffix[1:].isdigit():
+        return suffix in IMAGE_SUFFIXES
+    try:
+        return is_dicom(_read(path, _PREAMBLE))
+    except StudyError:
+        return False
+
+
+def image_format(path: Path) -> str:
+    """Format and bit depth, such as `PNG, 16-bit grey`; the suffix if Pillow cannot tell."""
+    try:
+        with Image.open(path) as image:
+            mode, kind = image.mode, image.format
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return path.suffix.lstrip(".").upper()
+    if colour := _COLOURS.get(mode.removesuffix("A")):
+        return f"{kind}, 8-bit {colour}{' with alpha' if mode.endswith('A') else ''}"
+    return f"{kind}, {'16-bit grey' if mode.startswith('I;16') else _DEPTHS.get(mode, mode)}"
+
+
+def write_png(path: str | Path, array: np.ndarray) -> None:
+    """Write an 8-bit PNG atomically.
+
+    Args:
+        path: File to write; its folder is created.
+        array: uint8 (height, width), bool (written as 0 and 255), or uint8 RGB (height, width, 3).
+
+    Raises:
+        StudyError: The file cannot be written.
+    """
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * 255
+    if array.dtype != np.uint8 or (array.ndim != 2 and array.shape[2:] != (3,)):
+        raise TypeError(f"expected uint8 or bool (H, W) or RGB, not {array.dtype} {array.shape}")
+    array = array[..., ::-1] if array.ndim == 3 else array  # OpenCV's order is BGR
+    _, content = cv2.imencode(".png", np.ascontiguousarray(array))  # much faster than Pillow
+    write_bytes(path, content.tobytes())
+
+
+def _decode(content: bytes, name: str) -> Image.Image:
+    """Check the header of an image, decode it, and apply its EXIF orientation."""
+    too_large = StudyError(f"{name} has more than 64 million pixels: save it smaller")
+    if not content:
+        raise StudyError(f"{name} is empty (0 bytes): replace it or leave it out")
+    try:
+        image = Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "BMP", "TIFF"))
+        if image.width * image.height > MAX_PIXELS:
+            raise too_large
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise StudyError(f"{name} holds {frames} images: save the one to use as its own file")
+        if image.mode in ("CMYK", "F"):
+            colours = "CMYK, the colours of print" if image.mode == "CMYK" else "floating point"
+            raise StudyError(f"{name} is in {colours}: save it as grey PNG of 8 or 16 bit")
+        deep_inverted = _is_deep(image) and _is_white_zero(image)  # Pillow inverts up to 8 bits
+        image.load()
+        image.info.pop("transparency", None)  # Pillow would warn of it in a palette
+        ImageOps.exif_transpose(image, in_place=True)
+    except StudyError:
+        raise
+    except Image.DecompressionBombError:
+        raise too_large from None
+    except Exception as error:  # noqa: BLE001 (damage makes Pillow raise almost anything)
+        raise _unreadable(name, error) from None
+    return Image.fromarray(65535 - np.asarray(image)) if deep_inverted else image
+
+
+def _eight_bits(image: Image.Image, name: str) -> np.ndarray:
+    """Scale 16 bits to 8, rounding to nearest, in at most two bytes a pixel."""
+    deep = np.asarray(image)
+    if deep.size and (deep.min() < 0 or deep.max() > 65535):
+        raise StudyError(f"{name} has more than 16 bits a pixel: save it with 8 or 16")
+    deep = deep.astype(np.uint16)
+    return (deep // 257 + (deep % 257 > 128)).astype(np.uint8)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode == "I" or image.mode.startswith("I;16")
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    photometric_interpretation = 262  # TIFF tag
+    return image.format == "TIFF" and image.tag_v2.get(photometric_interpretation) == 0
+
+
+def _read(path: str | Path, length: int = -1) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(length)
+    except (OSError, ValueError) as error:
+        raise _unreadable(str(path), error) from None
+
+
+def _unreadable(name: str, error: Exception) -> StudyError:
+    if isinstance(error, FileNotFoundError):
+        return StudyError(f"{name} is not there: check the path")
+    if isinstance(error, OSError) and error.strerror:
+        return StudyError(f"{name} cannot be read ({error.strerror}): replace it or leave it out")
+    return StudyError(f"{name} is damaged or not JPEG, PNG, BMP, TIFF or DICOM: replace it")

@@ -1,0 +1,154 @@
+"""What lies in a data folder: its files, listed once, and what kind of JSON each file is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pneumo_keras.dataset.images import IMAGE_SUFFIXES, is_image_file
+from pneumo_keras.dataset.shapes import is_plain
+from pneumo_keras.errors import StudyError
+
+_MASK_COLUMNS = {"name", "mask", "stamp"}  # by these the index.csv of masks is recognised
+_SKIPPED = ("__MACOSX",)  # copies of attributes that macOS puts into archives
+_COCO_KEYS = {"images", "annotations", "categories"}
+
+
+class Tree:
+    """The files below a data folder.
+
+    Args:
+        root: The data folder.
+        allow_outside: Whether an image may lie elsewhere, if its annotation says so.
+
+    Raises:
+        StudyError: There is no such folder, or a file in it has a name that is not UTF-8.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / "images").mkdir()
+        >>> (root / "images" / "a.png").touch()
+        >>> tree = Tree(root)
+        >>> [path.name for path in tree.images], tree.folders_with("images") == [root]
+        (['a.png'], True)
+    """
+
+    def __init__(self, root: str | Path, allow_outside: bool = False):
+        self.root = Path(root)
+        self.allow_outside = allow_outside
+        if not self.root.is_dir():
+            raise StudyError(f"{self.root} is not a folder: check the path")
+        self.files = sorted(files_below(self.root))
+        for path in self.files:
+            if not is_plain(str(path)):
+                raise StudyError(f"{str(path)!a} has a name that is not UTF-8: rename it")
+
+    @cached_property
+    def images(self) -> list[Path]:
+        """All image files, masks among them."""
+        return [path for path in self.files if is_image_file(path)]
+
+    @cached_property
+    def images_by_name(self) -> dict[str, list[Path]]:
+        """Image files by file name."""
+        by_name = defaultdict(list)
+        for path in self.images:
+            by_name[path.name].append(path)
+        return by_name
+
+    @cached_property
+    def _images_by_folder(self) -> dict[Path, list[Path]]:
+        by_folder = defaultdict(list)
+        for path in self.images:
+            by_folder[path.parent].append(path)
+        return by_folder
+
+    def images_below(self, folder: Path) -> list[Path]:
+        """Image files in a folder and its sub-folders."""
+        within = (f for f in self._images_by_folder if f.is_relative_to(folder))
+        return [path for f in within for path in self._images_by_folder[f]]
+
+    @cached_property
+    def paths(self) -> set[Path]:
+        """All files, and the folders that hold a file, directly or further down."""
+        parents = {path.parent for path in self.files}
+        folders = {self.root}.union(parents, *(folder.parents for folder in parents))
+        return folders.difference(self.root.parents).union(self.files)
+
+    def folders_with(self, *names: str) -> list[Path]:
+        """Folders that hold a file or folder of each of these names, sorted."""
+        folders = {path.parent for path in self.paths} & self.paths
+        return sorted(f for f in folders if all(f / name in self.paths for name in names))
+
+    @cached_property
+    def json_files(self) -> list[Path]:
+        """All JSON files, of whatever kind."""
+        return [path for path in self.files if path.suffix.lower() == ".json"]
+
+    @cached_property
+    def coco_documents(self) -> dict[Path, dict[str, Any]]:
+        """The parsed COCO files; of other JSON files, few are parsed."""
+        documents = {}
+        for path in self.json_files:
+            try:
+                content = path.read_bytes()
+                named = all(f'"{key}"'.encode() in content for key in _COCO_KEYS)
+                document = json.loads(content.decode("utf-8-sig")) if named else None
+            except (OSError, ValueError, RecursionError):
+                continue
+            is_coco = isinstance(document, dict) and _COCO_KEYS <= document.keys()
+            if is_coco and "shapes" not in document:
+                documents[path] = document
+        return documents
+
+
+def is_labelme(path: Path) -> bool:
+    """Tell whether a JSON file is a LabelMe annotation, or was one before it was damaged."""
+    beside = any(path.with_suffix(suffix).is_file() for suffix in IMAGE_SUFFIXES)
+    try:
+        content = path.read_bytes()
+        document = json.loads(content.decode("utf-8-sig"))
+    except OSError:
+        return True  # reading it again tells what is wrong
+    except (ValueError, RecursionError):
+        return beside or b'"shapes"' in content
+    return "shapes" in document if isinstance(document, dict) else beside
+
+
+def relative_path(path: Path, data: Path) -> Path:
+    """A path relative to the data folder, or unchanged if it lies on another drive."""
+    try:
+        return Path(os.path.relpath(path, data))
+    except ValueError:
+        return path
+
+
+def is_mask_folder(folder: Path) -> bool:
+    """Tell whether `write_masks` wrote this folder."""
+    try:
+        with open(folder / "index.csv", encoding="utf-8") as file:
+            return set(file.readline().rstrip().split(",")) >= _MASK_COLUMNS
+    except (OSError, ValueError):
+        return False
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files below a folder, without hidden ones and those in folders written by `write_masks`.
+
+    Each real folder is visited once, wherever links lead.
+    """
+    visited = set()
+    for current, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(current)
+        if real in visited or is_mask_folder(Path(current)):
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
+        yield from (Path(current, name) for name in files if not name.startswith("."))
