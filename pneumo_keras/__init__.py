@@ -35,7 +35,12 @@ def _register() -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence standard error, where TensorFlow logs from C++ before it reads its log level."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         yield

@@ -18,7 +18,13 @@ from pneumo_keras.errors import StudyError
 NETWORKS = {"segnet": "SegNet", "deeplabv3": "DeepLabV3"}
 """The networks by their name in folders and settings, and as they are printed."""
 
-LOSSES = ("binary_crossentropy", "hybrid_published", "hybrid_corrected", "crossentropy_dice")
+LOSSES = {
+    "binary_crossentropy": "Binary cross-entropy",
+    "hybrid_published": "unet3p_hybrid_loss (as published)",
+    "hybrid_corrected": "unet3p_hybrid_loss (corrected)",
+    "crossentropy_dice": "Binary cross-entropy + soft Dice",
+}
+OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW"}
 BACKBONES = dict(
     resnet50="ResNet50", resnet101="ResNet101", mobilenet_v2="MobileNetV2", xception="Xception"
 )
@@ -28,9 +34,9 @@ CHOICES = {
     "backbone": tuple(BACKBONES),
     "output_stride": (8, 16),
     "scaling": ("backbone", "unit"),
-    "segnet_loss": LOSSES,
-    "deeplabv3_loss": LOSSES,
-    "optimizer": ("adam", "adamw"),
+    "segnet_loss": tuple(LOSSES),
+    "deeplabv3_loss": tuple(LOSSES),
+    "optimizer": tuple(OPTIMIZERS),
     "schedule": ("constant", "cosine"),
     "threshold": ("0.5", "validation"),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16"),
@@ -170,12 +176,7 @@ class Recipe:
         return {**vars(self), "atrous_rates": list(self.atrous_rates)}
 
     def of(self, network: str, setting: str):
-        """A setting that each network has its own value of: `loss` or `weights`.
-
-        Example:
-            >>> PAPER.of("segnet", "loss")
-            'binary_crossentropy'
-        """
+        """A setting that each network has its own value of: `loss` or `weights`."""
         return getattr(self, f"{network}_{setting}")
 
 
@@ -239,8 +240,8 @@ def choose_recipe(name: str, changes: dict | None = None) -> Recipe:
         StudyError: for an unknown recipe or setting, or a value that does not fit.
 
     Example:
-        >>> choose_recipe("quick", {"epochs": "3"}).epochs
-        3
+        >>> choose_recipe("quick", {"epochs": "3", "loss": "hybrid_corrected"}).deeplabv3_loss
+        'hybrid_corrected'
     """
     if name not in RECIPES:
         raise StudyError(f"no recipe {name!r}: choose one of {', '.join(RECIPES)}")
@@ -248,12 +249,7 @@ def choose_recipe(name: str, changes: dict | None = None) -> Recipe:
 
 
 def change(recipe: Recipe, changes: dict) -> Recipe:
-    """A recipe with some settings changed; arguments and errors as for `choose_recipe`.
-
-    Example:
-        >>> change(QUICK, {"loss": "hybrid_corrected"}).deeplabv3_loss
-        'hybrid_corrected'
-    """
+    """A recipe with some settings changed; arguments and errors as for `choose_recipe`."""
     types = typing.get_type_hints(Recipe)
     types.pop("name")
     values = {}

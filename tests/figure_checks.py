@@ -3,7 +3,6 @@
 import itertools
 
 import matplotlib.style
-import numpy as np
 from matplotlib.text import Text
 
 from pneumo_keras.report.style import STYLE
@@ -22,20 +21,14 @@ def words(figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def _shown_ticks(figure) -> dict:
-    """The tick labels that are drawn, by axis."""
-    shown = {}
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
-            low, high = sorted(axis.get_view_interval())
-            slack = 1e-6 * (high - low)
-            ticks = [
-                t for t in axis.get_major_ticks() if low - slack <= t.get_loc() <= high + slack
-            ]
-            shown[axis] = [
-                t.label1 for t in ticks if t.label1.get_text() and t.label1.get_visible()
-            ]
-    return shown
+def _assert_apart(figure, texts) -> None:
+    """No text is cut off at the page or lies over another."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    for text, box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0, text
+        assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, text
+    for (one, first), (other, second) in itertools.combinations(boxes, 2):
+        assert not _overlap(first, second), (one, other)
 
 
 def _overlap(first, second) -> bool:
@@ -45,48 +38,33 @@ def _overlap(first, second) -> bool:
     return width > 1 and height > 3
 
 
+def _each_axis(figure) -> list:
+    return [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+
+
 # Figures are written in this style, which the number of ticks depends on.
 @matplotlib.style.context(["default", STYLE])
 def assert_readable(figure) -> None:
     """No text is cut off at the page or lies over another; tick labels are not counted."""
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
-    ticks = {
-        tick
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_ticklabels(which="both")
-    }
+    ticks = {tick for axis in _each_axis(figure) for tick in axis.get_ticklabels(which="both")}
     texts = [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in texts if t not in ticks]
-    page = figure.bbox
-    for text, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= page.x1 and box.y1 <= page.y1, text
-    for (one, first), (other, second) in itertools.combinations(boxes, 2):
-        assert not _overlap(first, second), (one, other)
+    _assert_apart(figure, [text for text in texts if text not in ticks])
 
 
 @matplotlib.style.context(["default", STYLE])
 def assert_printable(figure) -> None:
     """As `assert_readable`; tick labels and legends are clear as well, and no text is too small."""
     assert_readable(figure)
-    renderer = figure.canvas.get_renderer()
     shrink = min(1, PRINTED / figure.get_size_inches()[0])
     for text in figure.findobj(Text):
         assert text.get_fontsize() * shrink >= SMALLEST, text.get_text()
-    for labels in _shown_ticks(figure).values():
-        boxes = [label.get_window_extent(renderer) for label in labels]
-        for box in boxes:
-            assert box.x0 >= 0 and box.y0 >= 0, labels
-            assert box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, labels
-        for first, second in itertools.combinations(boxes, 2):
-            assert not _overlap(first, second), labels
+    for axis in _each_axis(figure):
+        low, high = sorted(axis.get_view_interval())
+        slack = 1e-6 * (high - low)
+        ticks = [t for t in axis.get_major_ticks() if low - slack <= t.get_loc() <= high + slack]
+        labels = [t.label1 for t in ticks if t.label1.get_text() and t.label1.get_visible()]
+        _assert_apart(figure, labels if axis.axes.axison else [])
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
     for legend, axes in itertools.product(legends, figure.axes):
-        box, panel = legend.get_window_extent(renderer), axes.get_window_extent(renderer)
-        assert not _overlap(box, panel), (words(legend), axes.get_title(loc="left"))
-
-
-# Machado, Oliveira & Fernandes (2009): what a deuteranope sees, in linear RGB.
-_DEUTERANOPIA = "0.367322 0.860646 -0.227968 0.280085 0.672501 0.047413 -0.011820 0.042940 0.968881"
-DEUTERANOPIA = np.array(_DEUTERANOPIA.split(), float).reshape(3, 3)
+        assert not _overlap(legend.get_window_extent(), axes.get_window_extent()), words(legend)

@@ -1,12 +1,45 @@
-"""Image files made byte by byte, and DICOM files, for tests."""
+"""Image files made byte by byte, DICOM files, and small data folders, for tests."""
 
 import io
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from pneumo_keras.dataset.images import read_mask
+from pneumo_keras.dataset.masks import write_masks
+
+SIZE = (12, 16)
+
+
+def add_image(path, size=SIZE):
+    """Write an image of noise; equal names give equal images."""
+    random = np.random.default_rng(len(str(path.name)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(random.integers(0, 256, size, dtype=np.uint8)).save(path)
+
+
+def add_mask(path, seed=0, size=SIZE):
+    mask = np.random.default_rng(seed).random(size) < 0.3
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path)
+    return mask
+
+
+def written(data, records, target, **options):
+    """The report of `write_masks`, which keeps the masks of each target beside the data."""
+    out = data.parent / f"masks of {target}"
+    labels = ["pneumonia", "lung"]
+    return write_masks(records, out, target, labels, data=data, progress=False, **options)
+
+
+def masks_of(data, records, target, **options):
+    """The masks that are made, by the name of the image."""
+    index = written(data, records, target, **options).index
+    return {n: read_mask(data.parent / f"masks of {target}" / f"{n}.png") for n in index["name"]}
 
 
 def chunk(kind, content):
@@ -23,7 +56,7 @@ def png_rows(width, height, depth, colour, rows, *chunks):
 
 
 def png_header(width, height, depth=8, colour=0):
-    """A PNG that says its size and holds no pixels to speak of."""
+    """A PNG that says its size and holds almost no pixels."""
     return png_rows(width, height, depth, colour, [bytes(99)])
 
 
@@ -47,12 +80,12 @@ def tiff(width, height, photometric, depth, pixels):
     return header + pixels + struct.pack("<H", len(tags)) + table + bytes(4)
 
 
-def dicom_dataset(stored, bits=None, syntax=ExplicitVRLittleEndian, **elements):
+def dicom_dataset(stored, bits=None, **elements):
     """A dataset around stored values; `elements` are set by keyword, None removes one."""
     stored = np.asarray(stored)
     made = Dataset()
     made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = syntax
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     made.file_meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
     made.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
     made.SOPClassUID = DigitalXRayImageStorageForPresentation
@@ -74,11 +107,16 @@ def dicom_dataset(stored, bits=None, syntax=ExplicitVRLittleEndian, **elements):
     return made
 
 
+def file_bytes(dataset):
+    """The bytes of the DICOM file of a dataset."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
 def dicom_bytes(*arguments, **elements):
     """The bytes of the file of a `dicom_dataset`."""
-    buffer = io.BytesIO()
-    dicom_dataset(*arguments, **elements).save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return file_bytes(dicom_dataset(*arguments, **elements))
 
 
 def save_dicom(path, *arguments, **elements):

@@ -13,7 +13,7 @@ from pneumo_keras.evaluation.comparison import compare
 from pneumo_keras.evaluation.metrics import baseline_predictions, score_images, score_masks
 from pneumo_keras.report.conclusion import Findings, conclusion
 from pneumo_keras.report.page import FIGURES
-from pneumo_keras.report.tables import results_table
+from pneumo_keras.report.results import results_table
 from pneumo_keras.study import Study
 
 SIZE = 32
@@ -28,23 +28,17 @@ def run(network: str, recipe=QUICK, **changes) -> dict:
     facts |= {"epochs_run": 10, "best_epoch": 8, "best_validation_dice": 0.7094}
     facts |= {"validation_dice": 0.71, "validation_baseline_dice": 0.4, "seconds": 170.7}
     facts |= {"python": "3.11.7", "system": "Linux x86_64", "backend": "tensorflow"}
-    facts |= {"device": "CPU, 2 cores", "versions": {"pneumo_keras": "0.1.0", "keras": "3.15.1"}}
+    facts |= {"device": "CPU, 2 cores", "peak_memory_gb": 1.5}
+    facts |= {"versions": {"pneumo_keras": "0.1.0", "keras": "3.15.1"}}
     return facts | changes
 
 
-def make_study(
-    folder: Path, real: str = "", names: str = "abcdefgh", **settings
-) -> SimpleNamespace:
+def make_study(folder: Path, real="", names="abcdefgh", **settings) -> SimpleNamespace:
     """Eight images of 80 rows and 40 columns; the last of four test images has no target.
 
     SegNet marks the lower half of the reference on `e` and `f`, nothing on `g` and something on
-    `h`; DeepLabV3 predicts the reference.
-
-    Args:
-        folder: of the study.
-        real: name of the data folder; without one the images count as phantoms.
-        names: of the images.
-        settings: changes to the recipe.
+    `h`; DeepLabV3 predicts the reference. Without a name of the data folder, `real`, the images
+    count as phantoms; `settings` change the recipe.
     """
     recipe = change(QUICK, {"size": SIZE, **settings})
     data = folder / real if real else folder / "data" / "phantoms"

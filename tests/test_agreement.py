@@ -61,18 +61,13 @@ def test_annotations_against_masks(tmp_path):
     assert images["dice"].tolist() == [pytest.approx(8 / 12)]
 
 
-def rename_all(folder):
-    for path in list(folder.iterdir()):
-        path.rename(folder / f"x{path.name}")
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda a: write_png(a / "half.png", mask(size=(5, 4))), "half.png"),
         (lambda a: write_png(a / "same.bmp", mask()), "one name"),
         (lambda a: [path.unlink() for path in a.iterdir()], "neither masks nor"),
-        (rename_all, "in common"),
+        (lambda a: [path.rename(a / f"x{path.name}") for path in list(a.iterdir())], "in common"),
         (lambda a: (a / "half.png").write_bytes(b""), "half.png"),
         (lambda a: a.rename(a.with_name("c")), "no folder"),
     ],

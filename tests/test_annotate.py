@@ -18,11 +18,10 @@ def labelme(tmp_path, monkeypatch):
     """A program that notes its arguments and ends with the status in the file `status`."""
     program = tmp_path / "bin" / "labelme"
     program.parent.mkdir()
-    program.write_text(
-        '#!/bin/sh\ncd "$(dirname "$0")"\necho "$@" > arguments\nexit $(cat status)\n'
-    )
+    script = 'cd "$(dirname "$0")"\necho "$@" > arguments\nexit $(cat status)\n'
+    program.write_text(f"#!/bin/sh\n{script}")
     program.chmod(0o755)
-    (tmp_path / "bin" / "status").write_text("0")
+    (program.parent / "status").write_text("0")
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "empty" / "python"))
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
@@ -49,9 +48,12 @@ def test_labelme_is_started_with_the_labels(labelme, images):
         run(images)
 
 
-def test_what_is_missing_is_named(labelme, images, monkeypatch):
+def test_what_is_missing_is_named(labelme, images, tmp_path, monkeypatch):
     with pytest.raises(StudyError, match="nowhere"):
         run(images / "nowhere")
+    (tmp_path / "empty" / "a.dcm").write_bytes(bytes(128) + b"DICM")
+    with pytest.raises(StudyError, match="DICOM.*PNG"):
+        run(tmp_path / "empty")
     with pytest.raises(StudyError, match="bin"):
         run(labelme)
     if sys.platform.startswith("linux"):
@@ -62,11 +64,4 @@ def test_what_is_missing_is_named(labelme, images, monkeypatch):
     monkeypatch.setenv("PATH", str(images))
     with pytest.raises(StudyError, match="pip install labelme"):
         run(images)
-
-
-def test_dicom_is_refused_with_a_way_out(labelme, tmp_path):
-    (tmp_path / "dicom").mkdir()
-    (tmp_path / "dicom" / "a.dcm").write_bytes(bytes(128) + b"DICM")
-    with pytest.raises(StudyError, match="DICOM.*PNG"):
-        run(tmp_path / "dicom")
     assert not (labelme / "arguments").exists()

@@ -6,13 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
+from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import (
-    average_precision_score,
-    brier_score_loss,
-    precision_score,
-    recall_score,
-)
 
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.calibration import (
@@ -49,9 +44,9 @@ def test_scores_are_those_of_scikit_learn(seed):
     probabilities, reference = predicted(seed)
     scores = probability_scores(pixel_histogram(probabilities, reference))
     y, p = reference.ravel(), probabilities.ravel().astype(float)
-    assert scores["pooled_brier"] == pytest.approx(brier_score_loss(y, p), rel=1e-12)
+    assert scores["pooled_brier"] == pytest.approx(sk.brier_score_loss(y, p), rel=1e-12)
     assert scores["pooled_target_share"] == y.mean()
-    expected = average_precision_score(y, p)
+    expected = sk.average_precision_score(y, p)
     assert scores["pooled_average_precision"] == pytest.approx(expected, abs=1e-3)
     # Sure of every pixel: all probabilities below 0.0001 still rank them.
     sure = probability_scores(pixel_histogram(probabilities * 1e-4, reference))
@@ -60,7 +55,7 @@ def test_scores_are_those_of_scikit_learn(seed):
     assert sure["pooled_brier"] == 0 and sure["pooled_average_precision"] == 1
     probabilities, reference = one_per_bin(seed)
     scores = probability_scores(pixel_histogram(probabilities, reference))
-    expected = average_precision_score(reference.ravel(), probabilities.ravel())
+    expected = sk.average_precision_score(reference.ravel(), probabilities.ravel())
     assert scores["pooled_average_precision"] == pytest.approx(expected, rel=1e-12)
 
 
@@ -77,7 +72,7 @@ def test_reliability_is_that_of_scikit_learn(seed):
     assert calibration_error(curve) == pytest.approx(np.abs(observed - mean).mean())
 
 
-def test_a_constant_prediction_is_one_bin():
+def test_a_constant_prediction_with_and_without_the_target():
     """0.3 everywhere, a quarter marked: off by 0.05, average precision the share itself."""
     reference = np.array([[[1, 0], [0, 0]]], bool)
     histogram = pixel_histogram(np.full((1, 2, 2), 0.3), reference)
@@ -86,6 +81,10 @@ def test_a_constant_prediction_is_one_bin():
     assert scores["pooled_calibration_error"] == pytest.approx(0.05)
     assert scores["pooled_average_precision"] == 0.25
     assert scores["pooled_brier"] == pytest.approx((0.49 + 3 * 0.09) / 4)
+    empty = pixel_histogram(np.full((1, 2, 2), 0.3), ~reference & reference)
+    assert np.isnan(probability_scores(empty)["pooled_average_precision"])
+    with pytest.raises(StudyError, match="target"):
+        precision_recall(empty)
 
 
 def test_precision_and_recall_are_those_at_the_threshold():
@@ -93,15 +92,8 @@ def test_precision_and_recall_are_those_at_the_threshold():
     curve = precision_recall(pixel_histogram(probabilities, reference))
     y, p = reference.ravel(), probabilities.ravel()
     for row in curve.iloc[::97].itertuples():
-        assert row.precision == pytest.approx(precision_score(y, p >= row.threshold))
-        assert row.recall == pytest.approx(recall_score(y, p >= row.threshold))
-
-
-def test_without_the_target_average_precision_is_missing_and_the_curve_refused():
-    histogram = pixel_histogram(np.full((1, 4, 4), 0.2), np.zeros((1, 4, 4), bool))
-    assert np.isnan(probability_scores(histogram)["pooled_average_precision"])
-    with pytest.raises(StudyError, match="target"):
-        precision_recall(histogram)
+        assert row.precision == pytest.approx(sk.precision_score(y, p >= row.threshold))
+        assert row.recall == pytest.approx(sk.recall_score(y, p >= row.threshold))
 
 
 # === The sweep ===

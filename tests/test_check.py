@@ -20,12 +20,12 @@ from pneumo_keras.dataset.masks import write_masks
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.dataset.splits import read_or_split
 from pneumo_keras.errors import StudyError
+from pneumo_keras.files import write_csv
 from pneumo_keras.report.check_page import (
     MAX_LINES,
     refuse_other_files,
     report_html,
     report_text,
-    verdict,
     write_reports,
 )
 
@@ -65,17 +65,16 @@ def good(tmp_path):
 # === What is planted is found, and nothing else ===
 
 
-def test_planted_among_500_images(tmp_path):
+def test_planted_among_100_images(tmp_path):
     data = tmp_path / "data"
     train, test = data / "train", data / "test"
-    for number in range(500):
+    for number in range(100):
         add(train if number % 5 else test, f"person{number}_bacteria_1", seed=number)
     write_png(train / "person8_bacteria_1.png", read_image(train / "person7_bacteria_1.png"))
-    (train / "person21_bacteria_1.png").unlink()
-    (train / "person21_bacteria_1.json").unlink()
+    unlink_all(train, "person21_*")
     add(train, "person20_bacteria_2", seed=21)
-    (train / "person33_bacteria_1.png").unlink()
-    (train / "person34_bacteria_1.json").unlink()
+    unlink_all(train, "person33_*.png")
+    unlink_all(train, "person34_*.json")
     add(test, "person50_bacteria_1", size=(SIZE[0], SIZE[1] + 1), seed=50)
     examination = check(data, tmp_path / "masks")
     copies = {"train/person7_bacteria_1.png", "train/person8_bacteria_1.png"}
@@ -87,23 +86,13 @@ def test_planted_among_500_images(tmp_path):
         ("no annotation", frozenset({"train/person34_bacteria_1.png"}), False),
         ("image", frozenset({"test/person50_bacteria_1.json"}), True),  # drawn on another size
     }
-    assert len(examination.index) == 497 and len(examination.records) == 499
+    assert len(examination.index) == 97 and len(examination.records) == 99
     for finding in examination.findings:
         assert "\n" not in finding.message
         assert all(Path(file).name in finding.message for file in finding.files)
     messages = " ".join(finding.message for finding in examination.findings)
     for words in ("bacteria:7 and bacteria:8", "patient bacteria:20", "folders", "41×48"):
         assert words in messages
-
-
-def test_a_clean_folder_has_no_findings_and_stays_as_it_is(good, tmp_path):
-    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in good.rglob("*")}
-    examination = check(good, tmp_path / "masks")
-    assert list(examination.findings) == []
-    assert "would accept it; 12 " in verdict(examination)
-    assert before == {
-        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in good.rglob("*")
-    }
 
 
 def test_altered_copies_look_the_same_and_others_do_not(good, tmp_path):
@@ -158,7 +147,7 @@ def test_unused_files(good, tmp_path):
     assert finding.files == ("lungs",) and "3 image" in finding.message
     pairs = tmp_path / "pairs"
     for name in "abc":
-        pixels = np.random.default_rng(ord(name)).integers(0, 256, SIZE, dtype=np.uint8)
+        pixels = read_image(add(tmp_path, name))
         write_png(pairs / "images" / f"{name}.png", pixels)
         write_png(pairs / "masks" / f"{name}.png", pixels > 99)
     (pairs / "images" / "b.png").unlink()
@@ -191,7 +180,7 @@ def test_the_split_that_folders_tell(images, parts):
 
 
 def run_accepts(data, out, skip_bad):
-    """Tell what notebooks 01 and 02 make of a data folder."""
+    """Whether notebooks 01 and 02 would accept a data folder."""
     options = {"data": data, "skip_bad": skip_bad, "progress": False}
     try:
         report = write_masks(find_images(data), out / "masks", "pneumonia", LABELS, **options)
@@ -225,9 +214,7 @@ def overwrite(data, pattern, content):
         path.write_bytes(content)
 
 
-PNG = cv2.imencode(".png", np.random.default_rng(9).integers(0, 256, SIZE, dtype=np.uint8))[
-    1
-].tobytes()
+PNG = cv2.imencode(".png", np.eye(*SIZE, dtype=np.uint8))[1].tobytes()
 ACCEPTED = {
     "as it is": lambda data: None,
     "image without annotation": lambda data: write_png(data / "x.png", np.ones(SIZE, bool)),
@@ -239,7 +226,7 @@ REFUSED = {
     "annotation cut short": lambda data: overwrite(data, "a.json", b'{"shapes": ['),
     "annotation of no image": lambda data: unlink_all(data, "person1_*.png"),
     "image of 0 bytes": lambda data: overwrite(data, "person1_virus_1.png", b""),
-    "image cut short": lambda data: overwrite(data, "person1_virus_1.png", PNG[:500]),
+    "image cut short": lambda data: overwrite(data, "person1_virus_1.png", PNG[: len(PNG) // 2]),
     "image of another size": lambda data: add(data, "x", size=(9, 9)),
     "label not declared": lambda data: add(data, "x", [SQUARE, HEART]),
     "target nowhere": relabel,
@@ -249,8 +236,8 @@ REFUSED = {
     "nothing": lambda data: unlink_all(data, "*"),
     "no annotations": lambda data: unlink_all(data, "*.json"),
     "no images": lambda data: unlink_all(data, "*.png"),
-    "two annotations of an image": lambda data: write_annotation(
-        data / "b.json", "person1_virus_1.png", [SQUARE], *SIZE
+    "two annotations of an image": lambda data: (data / "b.json").write_bytes(
+        (data / "person1_virus_1.json").read_bytes()
     ),
     "index.csv contradicts itself": lambda data: overwrite(
         data, "index.csv", b"image,patient\na.png,1\na.png,2\n"
@@ -271,19 +258,6 @@ def test_check_refuses_what_run_refuses(good, tmp_path, case, skip_bad):
         assert str(good) in finding.message or finding.kind == "labels"
 
 
-def test_every_refusal_is_a_line(good, tmp_path):
-    for number in (1, 4, 7):
-        overwrite(good, f"person{number}_virus_{number}.png", b"")
-    add(good, "x", [SQUARE, HEART])
-    examination = check(good, tmp_path / "masks")
-    expected = [(f"person{number}_virus_{number}.json",) for number in (1, 4, 7)]
-    assert [finding.files for finding in examination.refusals] == [*expected, ()]
-    assert "'heart' (1 file" in examination.refusals[-1].message
-    assert "x.json" in examination.refusals[-1].message
-    assert "4 reason" in verdict(examination)
-    assert report_text(examination).count("REFUSED") == 4
-
-
 # === The report ===
 
 
@@ -292,12 +266,9 @@ def test_the_page_holds_its_pictures_and_escapes_names(good, tmp_path):
     html = report_html(check(good, tmp_path / "masks"))
     assert not re.search(r"<b>|<script|href=|srcset=|action=|url\(|@import|https?:", html)
     assert "&lt;b&gt;x &amp; y.png and person3_virus_3.png" in html
-    pictures = [
-        base64.b64decode(uri) for uri in re.findall(' src="data:image/jpeg;base64,(.*?)"', html)
-    ]
     # The two copies, and the least, median and most marked of both groups, one of a single image.
+    pictures = re.findall(' src="data:image/jpeg;base64,/9j/.*?"', html)
     assert len(pictures) == html.count(" src=") == 2 + 3 + 1
-    assert all(picture[:3] == b"\xff\xd8\xff" for picture in pictures)
 
 
 def test_the_tables_count_images(good, tmp_path):
@@ -323,9 +294,7 @@ def test_many_findings_are_cut_short_and_counted(good, tmp_path):
 
 def test_reports_replace_reports_but_no_file_of_the_user(good, tmp_path):
     out, examination = tmp_path / "out", check(good, tmp_path / "masks")
-    refuse_other_files(out)
-    out.mkdir()
-    (out / "images.csv").write_text("mine")
+    write_csv(out / "images.csv", pd.DataFrame({"mine": [1]}))
     with pytest.raises(StudyError, match=r"images\.csv"):
         refuse_other_files(out)
     page = write_reports(examination, out)
@@ -338,18 +307,24 @@ def test_reports_replace_reports_but_no_file_of_the_user(good, tmp_path):
 
 def test_the_command(good, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in good.iterdir()}
     assert main(["check", str(good)]) == 0
     assert "accept it; 12 " in capsys.readouterr().out.splitlines()[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"data", "results"}
+    after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in good.iterdir()}
+    assert after == before
     out = tmp_path / "results" / "check" / "data"
     assert {path.name for path in out.iterdir()} == {"report.html", "findings.csv", "images.csv"}
+    assert pd.read_csv(out / "findings.csv").empty
     overwrite(good, "person[01]_*.png", b"")
+    add(good, "x", [SQUARE, HEART])
     assert main(["check", str(good), "--out", str(out)]) == 2
     printed = capsys.readouterr()
-    assert printed.out.count("REFUSED") == 2 and "2 reason" in printed.err.splitlines()[-1]
-    findings = pd.read_csv(out / "findings.csv")
-    assert findings["refused"].tolist() == ["yes", "yes"]
-    assert findings["files"].tolist() == [f"person{n}_virus_{n}.json" for n in (0, 1)]
+    assert printed.out.count("REFUSED") == 3 and "3 reason" in printed.err.splitlines()[-1]
+    findings = pd.read_csv(out / "findings.csv", keep_default_na=False)
+    assert findings["refused"].tolist() == ["yes"] * 3
+    assert findings["files"].tolist() == ["person0_virus_0.json", "person1_virus_1.json", ""]
+    assert re.search(r"'heart' \(1 file.*x\.json", findings["message"][2])
 
 
 # === Real images ===

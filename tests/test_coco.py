@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_files import SIZE, add_image, masks_of, written
 from pycocotools import mask as coco_mask
-from small_trees import SIZE, add_image, masks_of, written
 
 from pneumo_keras.dataset.coco import rasterize_coco
 from pneumo_keras.dataset.layouts import find_images
@@ -41,9 +41,14 @@ def coco(data, shapes, **changes):
     (data / "annotations.json").write_text(json.dumps({**content, **changes}))
 
 
+def encoded(mask):
+    """The compressed run lengths of a mask."""
+    return coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
+
+
 def test_polygons_and_run_lengths(data):
     lungs = np.random.default_rng(3).random(SIZE) < 0.4
-    compressed = coco_mask.encode(np.asfortranarray(lungs, np.uint8))["counts"].decode()
+    compressed = encoded(lungs)
     runs = [{"size": list(SIZE), "counts": counts} for counts in (compressed, [3, 2, 187])]
     coco(data, [(1, BOX), (7, runs[0]), (7, runs[1])])
     (record,) = records = find_images(data, target="pneumonia")
@@ -59,10 +64,9 @@ def test_polygons_and_run_lengths(data):
 @given(st.integers(1, 40), st.integers(1, 40), st.floats(0, 1), st.integers(0, 99))
 def test_run_lengths_are_read_back_as_they_were_encoded(height, width, share, seed):
     mask = np.random.default_rng(seed).random((height, width)) < share
-    compressed = coco_mask.encode(np.asfortranarray(mask, np.uint8))["counts"].decode()
     columns = np.append(mask.ravel(order="F"), ~mask[-1, -1])  # so that the last run ends
     counts = np.diff([0, *np.flatnonzero(np.diff(columns, prepend=False))]).tolist()
-    for form in (compressed, counts):
+    for form in (encoded(mask), counts):
         found = rasterize_coco({"size": [height, width], "counts": form}, height, width)
         assert np.array_equal(found, mask)
 
@@ -111,11 +115,9 @@ def test_invalid_shapes_are_refused(data, segmentation):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"categories": []},
+        *({"categories": []}, {"images": 5}, {"annotations": [5]}),
         {"annotations": [{"image_id": 1}]},
         {"images": [{"id": 1, "file_name": "a.png"}]},
-        {"images": 5},
-        {"annotations": [5]},
         {"images": [{"id": [], "file_name": "a.png", "height": 12, "width": 16}]},
     ],
 )

@@ -47,22 +47,14 @@ def test_every_setting_survives_json_and_text(name):
     assert choose_recipe(name, as_text) == recipe
 
 
-@pytest.mark.parametrize(
-    ("key", "text", "value"),
-    [
-        ("epochs", "3", 3),
-        ("learning_rate", "1e-4", 1e-4),
-        ("augment", "False", False),
-        ("patience", "none", None),
-        ("segnet_weights", "None", None),
-        ("segnet_weights", "vgg.weights.h5", "vgg.weights.h5"),
-        ("atrous_rates", "2,4", (2, 4)),
-        ("atrous_rates", "2 4", (2, 4)),
-    ],
-)
-def test_text_is_read_by_the_type_of_the_setting(key, text, value):
-    read = getattr(choose_recipe("paper", {key: text}), key)
-    assert read == value and type(read) is type(value)
+def test_text_is_read_by_the_type_of_the_setting():
+    texts = {"epochs": "3", "learning_rate": "1e-4", "augment": "true", "patience": "none"}
+    texts |= {"segnet_weights": "vgg.weights.h5", "atrous_rates": "2 4", "output_stride": "8"}
+    values = (3, 1e-4, True, None, "vgg.weights.h5", (2, 4), 8)
+    recipe = choose_recipe("tuned", texts)
+    for key, value in zip(texts, values, strict=True):
+        read = getattr(recipe, key)
+        assert read == value and type(read) is type(value), key
 
 
 def test_loss_and_weights_are_those_of_both_networks():

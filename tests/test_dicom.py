@@ -1,8 +1,7 @@
-"""DICOM radiographs: the steps from stored values to what a viewer shows, worked out by hand."""
+"""DICOM radiographs: from stored values to what a viewer shows, worked out by hand."""
 
 import base64
 import functools
-import io
 import logging
 
 import numpy as np
@@ -10,24 +9,30 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_files import dicom_bytes, dicom_dataset, lookup_table, save_dicom
+from image_files import dicom_bytes, dicom_dataset, file_bytes, lookup_table, save_dicom
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
 from pydicom.pixels.decoders import JPEGLosslessSV1Decoder
-from pydicom.uid import (
-    MPEG4HP41,
-    JPEG2000Lossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    RLELossless,
-)
+from pydicom.uid import MPEG4HP41, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-from pneumo_keras.dataset.images import decode_image, is_inverted, pixel_spacing, read_image
+from pneumo_keras.dataset.arrays import write_arrays
+from pneumo_keras.dataset.images import (
+    decode_image,
+    is_inverted,
+    pixel_spacing,
+    read_image,
+    write_png,
+)
+from pneumo_keras.dataset.labelme import write_annotation
+from pneumo_keras.dataset.layouts import find_images
+from pneumo_keras.dataset.masks import read_mask_index, write_masks
+from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
 
 DEEP = np.array([[0, 1024, 2048], [3072, 4095, 4095]], np.uint16)
 WHOLE = {"WindowCenter": 2048, "WindowWidth": 4096}
+LIGHT = {"PhotometricInterpretation": "MONOCHROME1"}
 
 
 def shown(stored, **elements):
@@ -68,11 +73,10 @@ def test_of_several_windows_the_first():
 
 
 def test_monochrome1_is_inverted_and_said(tmp_path):
-    inverted = {"PhotometricInterpretation": "MONOCHROME1"}
     expected = 255 - np.array(shown(DEEP, bits=12, **WHOLE))
-    assert shown(DEEP, bits=12, **inverted, **WHOLE) == expected.tolist()
+    assert shown(DEEP, bits=12, **LIGHT, **WHOLE) == expected.tolist()
     assert not is_inverted(save_dicom(tmp_path / "a.dcm", DEEP))
-    assert is_inverted(save_dicom(tmp_path / "a.dcm", DEEP, **inverted))
+    assert is_inverted(save_dicom(tmp_path / "a.dcm", DEEP, **LIGHT))
 
 
 def test_signed_values_and_rescale():
@@ -93,7 +97,7 @@ def test_negative_slope_turns_dark_to_bright():
 
 @pytest.mark.parametrize(("bits", "white"), [(8, 255), (12, 4095), (16, 65535)])
 def test_voi_lut_comes_before_the_window(bits, white):
-    # 1000 entries from 500 on, dark to white; more entries than an 8-bit index can tell.
+    # 1000 entries from 500 on, dark to white; more entries than an 8-bit index can count.
     entries = [white * step // 999 for step in range(1000)]
     table = lookup_table(entries, 500, bits)
     values = np.array([[0, 500], [1000, 1499], [2000, 4095]], np.uint16)
@@ -109,12 +113,10 @@ def test_modality_lut():
 
 
 @pytest.mark.parametrize(
-    ("shades", "expected"),
-    [("MONOCHROME2", [[0, 0], [128, 255]]), ("MONOCHROME1", [[0, 255], [127, 0]])],
+    ("shades", "expected"), [({}, [[0, 0], [128, 255]]), (LIGHT, [[0, 255], [127, 0]])]
 )
 def test_padding_is_black_and_counts_for_nothing(shades, expected):
     values = np.array([[65535, 100], [150, 200]], np.uint16)
-    shades = {"PhotometricInterpretation": shades}
     assert shown(values, PixelPaddingValue=65535, **shades) == expected
     bounded = {"PixelPaddingValue": 60000, "PixelPaddingRangeLimit": 65535}
     assert shown(values, **bounded, **shades) == expected
@@ -128,8 +130,7 @@ def test_padding_is_black_and_counts_for_nothing(shades, expected):
 @settings(max_examples=60, deadline=None)
 def test_order_of_greys_is_that_of_values(dtype, values, inverted):
     stored = np.array(values, np.uint16).astype(dtype).reshape(2, 3)
-    shades = "MONOCHROME1" if inverted else "MONOCHROME2"
-    greys = np.ravel(shown(stored, PhotometricInterpretation=shades))
+    greys = np.ravel(shown(stored, **(LIGHT if inverted else {})))
     along = np.diff(greys[np.argsort(stored.ravel(), kind="stable")])
     assert (along <= 0).all() if inverted else (along >= 0).all()
     assert stored.min() == stored.max() or (greys.min(), greys.max()) == (0, 255)
@@ -151,43 +152,35 @@ STREAMS = {
 }
 
 
-def save_compressed(path, syntax, said=None):
-    """An image of `STORED`, or of `LARGER` where pydicom itself compresses it."""
+@functools.cache
+def compressed(syntax, said=None):
+    """The bytes of a file of `STORED`, or of `LARGER` where pydicom itself compresses it."""
     made = dicom_dataset(STORED if syntax in STREAMS else LARGER, bits=12, **WHOLE)
     if syntax in STREAMS:
         made.PixelData = encapsulate([base64.b64decode(STREAMS[syntax])])
         made["PixelData"].is_undefined_length = True
-    else:
+    elif syntax:
         made.compress(syntax)
-    made.file_meta.TransferSyntaxUID = said or syntax
-    made.save_as(path, enforce_file_format=True)
+    if syntax:
+        made.file_meta.TransferSyntaxUID = said or syntax
+    return file_bytes(made)
 
 
 @pytest.mark.parametrize("syntax", [*STREAMS, RLELossless, JPEG2000Lossless])
-def test_compressed_images_are_those_uncompressed(tmp_path, syntax):
+def test_compressed_images_are_those_uncompressed(syntax):
     stored = STORED if syntax in STREAMS else LARGER
-    plain = save_dicom(tmp_path / "plain.dcm", stored, bits=12, **WHOLE)
-    save_compressed(tmp_path / "a.dcm", syntax)
-    assert np.array_equal(read_image(tmp_path / "a.dcm"), read_image(plain))
+    assert decode_image(compressed(syntax), "a").tolist() == shown(stored, bits=12, **WHOLE)
 
 
-MADE_ELSEWHERE = [
-    "CT_small.dcm",
-    "MR_small.dcm",
-    "MR_small_RLE.dcm",
-    "MR_small_bigendian.dcm",
-    "MR_small_implicit.dcm",
-    "MR_small_jp2klossless.dcm",
-    "MR_small_jpeg_ls_lossless.dcm",
-    "MR_small_padded.dcm",
-    "JPGExtended.dcm",
-    "JPEG2000.dcm",
+MADE_ELSEWHERE = ["CT_small", "JPGExtended", "JPEG2000", "MR_small"] + [
+    f"MR_small_{form}"
+    for form in ("RLE", "bigendian", "implicit", "jp2klossless", "jpeg_ls_lossless", "padded")
 ]
 
 
 @pytest.mark.parametrize("name", MADE_ELSEWHERE)
 def test_files_of_other_makers(name):
-    path = get_testdata_file(name, download=False)
+    path = get_testdata_file(f"{name}.dcm", download=False)
     header = pydicom.dcmread(path, stop_before_pixels=True)
     image = read_image(path)
     assert image.shape == (header.Rows, header.Columns)
@@ -195,17 +188,12 @@ def test_files_of_other_makers(name):
     assert np.corrcoef(image.ravel(), pixel_array(path).ravel())[0, 1] > 0.8
 
 
-def test_compression_that_cannot_be_decoded_says_what_to_install(tmp_path, monkeypatch):
-    save_compressed(tmp_path / "a.dcm", JPEGLosslessSV1)
+def test_compression_that_cannot_be_decoded_says_what_to_do(monkeypatch):
+    with pytest.raises(StudyError, match=r"a\.dcm .*MPEG-4 .* is not supported.*export"):
+        decode_image(compressed(JPEGLosslessSV1, MPEG4HP41), "a.dcm")
     monkeypatch.setattr(JPEGLosslessSV1Decoder, "_available", {})
     with pytest.raises(StudyError, match=r"a\.dcm is compressed .*pip install pylibjpeg "):
-        read_image(tmp_path / "a.dcm")
-
-
-def test_moving_pictures_are_named(tmp_path):
-    save_compressed(tmp_path / "a.dcm", JPEGLosslessSV1, MPEG4HP41)
-    with pytest.raises(StudyError, match=r"a\.dcm .*MPEG-4 .* is not supported.*export"):
-        read_image(tmp_path / "a.dcm")
+        decode_image(compressed(JPEGLosslessSV1), "a.dcm")
 
 
 # --- The header.
@@ -237,23 +225,13 @@ def test_the_header_suffices_for_the_spacing(tmp_path):
 # --- Damage.
 
 
-@functools.cache
-def whole(syntax):
-    """The bytes of a valid file."""
-    made = dicom_dataset(LARGER, bits=12, **WHOLE)
-    if syntax != "plain":
-        made.compress(syntax)
-    buffer = io.BytesIO()
-    made.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
 @given(st.data())
 @settings(max_examples=80, deadline=None)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damage_gives_an_image_or_one_line(data):
     """Whatever bytes change, wherever it is cut, the answer is an image or a refusal."""
-    content = bytearray(whole(data.draw(st.sampled_from(["plain", RLELossless, JPEG2000Lossless]))))
+    syntax = data.draw(st.sampled_from([None, RLELossless, JPEG2000Lossless]))
+    content = bytearray(compressed(syntax))
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.floats(0, 1, exclude_max=True)) ** 3  # most in the header
         content[132 + int(place * (len(content) - 132))] = data.draw(st.integers(0, 255))
@@ -266,3 +244,55 @@ def test_damage_gives_an_image_or_one_line(data):
         assert "the image" in str(error) and "\n" not in str(error)
     finally:
         logging.disable(logging.NOTSET)
+
+
+# --- Masks, arrays and index.
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A DICOM image of each photometric interpretation, one without suffix, and a PNG."""
+    data = tmp_path / "data"
+    data.mkdir()
+    stored = np.random.default_rng(0).integers(0, 4096, (40, 48)).astype(np.uint16)
+    save_dicom(data / "dark.dcm", stored, bits=12, PixelSpacing=[0.2, 0.15])
+    save_dicom(data / "light.dcm", stored, bits=12, ImagerPixelSpacing=[0.143, 0.143], **LIGHT)
+    save_dicom(data / "IM0001", stored, bits=12)
+    write_png(data / "plain.png", (stored // 16).astype(np.uint8))
+    box = Shape("pneumonia", "rectangle", np.array([[0.0, 0.0], [23.0, 39.0]]))
+    # As drawn on PNGs of the images; the annotations were then copied beside the DICOM.
+    for name in ("dark", "light", "plain", "IM0001"):
+        drawn_on = name if name == "IM0001" else f"{name}.png"
+        write_annotation(data / f"{name}.json", drawn_on, [box], *stored.shape)
+    return data
+
+
+def masks(data):
+    folder = data.parent / "masks"
+    return write_masks(find_images(data), folder, "pneumonia", [], data=data, progress=False)
+
+
+def test_index_holds_spacing_and_inversion(data):
+    report = masks(data)
+    index = read_mask_index(data.parent / "masks").set_index("name")
+    assert sorted(index["image"]) == ["IM0001", "dark.dcm", "light.dcm", "plain.png"]
+    spacing = index[["spacing_row_mm", "spacing_column_mm"]]
+    assert spacing.loc["dark"].tolist() == [0.2, 0.15]
+    assert spacing.loc["light"].tolist() == [0.143, 0.143]
+    assert spacing.loc[["IM0001", "plain"]].isna().all(axis=None)
+    assert index["inverted"].to_dict() == {"IM0001": 0, "dark": 0, "light": 1, "plain": 0}
+    assert (index["target_share"] == 0.5).all()
+    (note,) = report.notes
+    assert "MONOCHROME1" in note
+    again = masks(data)
+    assert again.kept == 4 and again.notes == report.notes
+
+
+def test_arrays_hold_what_is_shown(data, tmp_path):
+    index = masks(data).index
+    arrays = write_arrays(index, data, tmp_path / "masks", tmp_path / "arrays", 32)
+    images = dict(zip(arrays.index["name"], np.asarray(arrays.images, int), strict=True))
+    assert np.abs(images["light"] - (255 - images["dark"])).max() <= 1
+    assert np.array_equal(images["IM0001"], images["dark"])
+    dark, plain = (read_image(data / name).astype(int) for name in ("dark.dcm", "plain.png"))
+    assert np.abs(dark - plain).max() <= 1

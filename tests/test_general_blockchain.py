@@ -4,14 +4,14 @@ import csv
 
 import numpy as np
 import pytest
+from image_files import masks_of
 from PIL import Image
-from small_trees import masks_of
 
 from pneumo_keras.dataset.images import read_image, read_mask, write_png
 from pneumo_keras.dataset.layouts import find_images
 from pneumo_keras.errors import StudyError
 
-COLUMNS = "# Class Filename Image Mask Resolution Top Left Width Height".split()
+COLUMNS = ["Class", "Filename", "Mask", "Resolution", "Top", "Left", "Width", "Height"]
 
 
 def add(data, name, label, crop, top, left, resolution, **changes):
@@ -25,7 +25,7 @@ def add(data, name, label, crop, top, left, resolution, **changes):
     (data / "masks").mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(data / mask)
     height, width = crop.shape
-    values = (len(rows), label, name, "images/hash.jpg", mask, resolution, top, left, width, height)
+    values = (label, name, mask, resolution, top, left, width, height)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -116,16 +116,15 @@ def test_real_masks_cut_out_and_placed_again_are_the_same(real_data, tmp_path):
         expected[path.stem] = mask
         height, width = mask.shape
         write_png(data / "images" / path.name, read_image(source / "images" / path.name))
-        (top, bottom), (left, right) = (
-            np.flatnonzero(mask.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0)
-        )
+        rows, columns = np.nonzero(mask)
+        top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
         middle = (left + right) // 2 + 1  # in two crops, as glass and consolidation
         for label, first, last in (
-            ("COVID-19 Ground Glass Opacities", left, middle),
-            ("COVID-19 Consolidation", middle, right + 1),
+            ("Ground Glass Opacities", left, middle),
+            ("Consolidation", middle, right + 1),
         ):
             crop = mask[top : bottom + 1, first:last]
-            add(data, path.name, label, crop, top, first, f"{width}x{height}")
+            add(data, path.name, f"COVID-19 {label}", crop, top, first, f"{width}x{height}")
     masks = masks_of(data, find_images(data), "pneumonia")
     assert len(masks) == len(expected) > 8
     assert all(np.array_equal(masks[name], expected[name]) for name in expected)

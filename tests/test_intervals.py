@@ -1,4 +1,4 @@
-"""Bootstrap intervals by patient: by hand, against SciPy, and by how often they hold the truth."""
+"""Bootstrap intervals by patient: by hand, against SciPy, and by how often they hold the mean."""
 
 import numpy as np
 import pandas as pd
@@ -23,30 +23,23 @@ def random_table(images, seed=0, patients=None):
     return table(np.random.default_rng(seed).integers(1, 500, (images, 4)), patients)
 
 
-def test_an_interval_is_that_of_scipy_where_each_patient_has_one_image():
-    scores = random_table(60)
-    ours = mean_interval(scores, "dice")
-    theirs = stats.bootstrap(
-        (scores["dice"],), np.mean, n_resamples=RESAMPLES, method="percentile", rng=1
-    ).confidence_interval
-    assert ours.value == pytest.approx(scores["dice"].mean())
-    # Two draws of 10,000 differ by about a hundredth of the width.
-    assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.05 * (ours.high - ours.low))
-
-
-def test_a_pooled_interval_is_that_of_scipy_for_a_ratio():
+@pytest.mark.parametrize("pooled", [False, True])
+def test_intervals_are_those_of_scipy_for_a_ratio_of_sums_over_patients(pooled):
     scores = random_table(40, patients=[f"p{number // 2}" for number in range(40)])
-    sums = scores.groupby("patient")[["tp", "fp", "fn"]].sum().to_numpy(float)
+    whole = scores["tp"] + scores["fp"] + scores["fn"] if pooled else 1
+    parts = pd.DataFrame({"part": scores["tp" if pooled else "iou"], "whole": whole})
     theirs = stats.bootstrap(
-        tuple(sums.T),
-        lambda tp, fp, fn, axis: tp.sum(axis) / (tp + fp + fn).sum(axis),
+        tuple(parts.groupby(scores["patient"]).sum().to_numpy(float).T),
+        lambda part, whole, axis: part.sum(axis) / whole.sum(axis),
         paired=True,
         n_resamples=RESAMPLES,
         method="percentile",
         rng=1,
     ).confidence_interval
-    ours = pooled_interval(scores, "iou")
-    assert ours.patients == 20 and ours.images == 40
+    ours = pooled_interval(scores, "iou") if pooled else mean_interval(scores, "iou")
+    assert (ours.patients, ours.images) == (20, 40)
+    assert ours.value == pytest.approx(parts["part"].sum() / parts["whole"].sum())
+    # Two draws of 10,000 differ by about a hundredth of the width.
     assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.05 * (ours.high - ours.low))
 
 
@@ -89,12 +82,6 @@ def test_a_pooled_value_is_the_pooled_score_and_its_ends_are_within_0_and_1(coun
         assert 0 <= one.low <= one.high <= 1
 
 
-def test_resamples_without_a_denominator_are_left_out():
-    """Two patients, one without the target: a quarter of the resamples are 0 / 0, the rest 1/2."""
-    one = pooled_interval(table([(1, 0, 1, 9), (0, 0, 0, 9)]), "sensitivity")
-    assert (one.value, one.low, one.high) == (0.5, 0.5, 0.5)
-
-
 def test_one_patient_has_a_value_and_no_interval():
     one = mean_interval(random_table(5, patients=["a"] * 5), "dice")
     assert one.value > 0 and np.isnan(one.low) and np.isnan(one.high)
@@ -107,6 +94,9 @@ def test_images_without_the_target_do_not_enter_the_mean():
     assert np.isnan(mean_interval(scores, "dice").value) and mean_interval(scores, "dice").reason
     assert pooled_interval(scores, "accuracy").value == 0.85
     assert np.isnan(pooled_interval(scores, "sensitivity").value)
+    # A quarter of the resamples has no target: 0 / 0, left out.
+    one = pooled_interval(table([(1, 0, 1, 9), (0, 0, 0, 9)]), "sensitivity")
+    assert (one.value, one.low, one.high) == (0.5, 0.5, 0.5)
     scores = table([(1, 1, 0, 8), (0, 10, 0, 0), (0, 0, 0, 10)])
     assert (mean_interval(scores, "iou").value, mean_interval(scores, "iou").images) == (0.5, 1)
 

@@ -29,6 +29,11 @@ def normal(shape=SHAPE, seed=0):
     return tf.constant(np.random.default_rng(seed).normal(3, 2, shape), tf.float32)
 
 
+def assert_all_close(ours, theirs, tolerance=0.0):
+    for our, their in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our, their, rtol=tolerance, atol=tolerance)
+
+
 def pool_and_unpool(features):
     values, indices = MaxPoolingWithIndices2D()(features)
     return values, MaxUnpooling2D()(values, indices)
@@ -52,11 +57,11 @@ def outputs_and_gradient(function, features):
     return [*outputs, tape.gradient(total, features)]
 
 
-def test_pool_and_unpool_are_bit_equal_to_argmax_and_scatter_nd():
-    ours = outputs_and_gradient(pool_and_unpool, tie_free())
+@pytest.mark.parametrize("xla", [False, True])
+def test_pool_and_unpool_are_bit_equal_to_argmax_and_scatter_nd(xla):
+    ours = tf.function(lambda x: outputs_and_gradient(pool_and_unpool, x), jit_compile=xla)
     theirs = outputs_and_gradient(reference_pool_and_unpool, tie_free())
-    for our, their in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(our, their)
+    assert_all_close(ours(tie_free()), theirs)
 
 
 def test_a_window_worked_by_hand():
@@ -82,14 +87,6 @@ def test_ties_go_to_the_first_pixel_in_value_and_gradient(window, index):
     assert gradient.tolist() == np.eye(4)[index].tolist()
 
 
-def test_xla_computes_the_same_forward_and_backward():
-    compiled = tf.function(lambda x: outputs_and_gradient(pool_and_unpool, x), jit_compile=True)
-    for eager, under_xla in zip(
-        outputs_and_gradient(pool_and_unpool, tie_free()), compiled(tie_free()), strict=True
-    ):
-        np.testing.assert_array_equal(eager, under_xla)
-
-
 def test_mixed_float16_keeps_values_and_indices_exact():
     policy = keras.DTypePolicy("mixed_float16")
     pool, unpool = MaxPoolingWithIndices2D(dtype=policy), MaxUnpooling2D(dtype=policy)
@@ -97,14 +94,10 @@ def test_mixed_float16_keeps_values_and_indices_exact():
     values, indices = pool(features)
     unpooled = unpool(values, indices)
     assert (values.dtype, indices.dtype, unpooled.dtype) == (tf.float16, tf.int32, tf.float16)
-    promised = pool(keras.KerasTensor((2, 4, 4, 3)))
-    assert [part.dtype for part in (*promised, unpool(*promised))] == [
-        "float16",
-        "int32",
-        "float16",
-    ]
-    for half, single in zip((values, unpooled), pool_and_unpool(features), strict=True):
-        np.testing.assert_array_equal(tf.cast(half, tf.float32), single)
+    symbolic = pool(keras.KerasTensor((None, 4, 4, 3)))
+    dtypes = [part.dtype for part in (*symbolic, unpool(*symbolic))]
+    assert dtypes == ["float16", "int32", "float16"]
+    assert_all_close((values, unpooled), pool_and_unpool(features))
 
 
 # === Input ===
@@ -114,7 +107,6 @@ def test_mixed_float16_keeps_values_and_indices_exact():
     ("scaling", "preprocess"),
     [
         ("caffe", keras.applications.vgg16.preprocess_input),
-        ("caffe", keras.applications.resnet50.preprocess_input),
         ("tf", keras.applications.mobilenet_v2.preprocess_input),
         ("tf", keras.applications.xception.preprocess_input),
     ],
@@ -141,12 +133,10 @@ def test_unknown_scaling_and_sizes_that_do_not_fit_are_refused():
 # === BatchNormalization ===
 
 
-def normalisations(policy="float32"):
+def normalisations(policy="float32", trainable=True):
     """Ours and Keras's, with the same scale, shift and statistics."""
-    both = [
-        kind(momentum=0.9, epsilon=1e-5, dtype=policy)
-        for kind in (BatchNormalization, keras.layers.BatchNormalization)
-    ]
+    settings = {"momentum": 0.9, "epsilon": 1e-5, "dtype": policy, "trainable": trainable}
+    both = [kind(**settings) for kind in (BatchNormalization, keras.layers.BatchNormalization)]
     random = np.random.default_rng(0)
     initial = [random.uniform(0.5, 2, 5).astype("float32") for _ in range(4)]
     for layer in both:
@@ -155,11 +145,11 @@ def normalisations(policy="float32"):
     return both
 
 
-def normalised_and_gradients(layer, features, training=True):
+def normalised_and_gradients(layer, features):
     with tf.GradientTape() as tape:
         tape.watch(features)
-        outputs = layer(features, training=training)
-        total = tf.reduce_sum(tf.cast(outputs, tf.float32) * normal(seed=99))
+        outputs = layer(features, training=True)
+        total = tf.reduce_sum(outputs * normal(seed=99))
     return outputs, *tape.gradient(total, [features, layer.gamma.value, layer.beta.value])
 
 
@@ -170,34 +160,25 @@ def test_batch_norm_trains_as_keras_does(xla):
     step = tf.function(lambda x: normalised_and_gradients(ours, x), jit_compile=xla)
     for seed in range(3):
         features = normal(seed=seed)
-        for our, their in zip(
-            step(features), normalised_and_gradients(theirs, features), strict=True
-        ):
-            np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-3)
-    for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(our, their, rtol=1e-5)
+        assert_all_close(step(features), normalised_and_gradients(theirs, features), 1e-3)
+    assert_all_close(ours.get_weights(), theirs.get_weights(), 1e-5)
 
 
-def test_batch_norm_is_constant_in_inference_and_when_frozen():
-    for frozen, training in ((False, False), (True, True)):
-        ours, theirs = normalisations()
-        ours.trainable = theirs.trainable = not frozen
-        before = ours.get_weights()
-        np.testing.assert_array_equal(
-            ours(normal(), training=training), theirs(normal(), training=training)
-        )
-        for now, then in zip(ours.get_weights(), before, strict=True):
-            np.testing.assert_array_equal(now, then)
+@pytest.mark.parametrize(("trainable", "training"), [(True, False), (False, True)])
+def test_batch_norm_is_constant_in_inference_and_when_frozen(trainable, training):
+    ours, theirs = normalisations(trainable=trainable)
+    before = ours.get_weights()
+    assert_all_close(ours(normal(), training=training), theirs(normal(), training=training))
+    assert_all_close(ours.get_weights(), before)
 
 
 def test_batch_norm_in_mixed_precision_keeps_single_precision_statistics():
     ours, theirs = normalisations("mixed_float16")
     our, their = ours(normal(), training=True), theirs(normal(), training=True)
     assert our.dtype == tf.float16
-    np.testing.assert_allclose(our, their, rtol=0.02, atol=0.02)
-    for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        assert our.dtype == np.float32
-        np.testing.assert_allclose(our, their, rtol=1e-3)
+    assert_all_close(our, their, 0.02)
+    assert {weight.dtype for weight in ours.get_weights()} == {np.dtype("float32")}
+    assert_all_close(ours.get_weights(), theirs.get_weights(), 1e-3)
 
 
 def test_batch_norm_of_a_single_pixel_is_its_shift():
@@ -206,8 +187,7 @@ def test_batch_norm_of_a_single_pixel_is_its_shift():
     pixel = tf.constant([1.0, -2.0, 3.0, 0.0, 9.0], shape=(1, 1, 1, 5))
     np.testing.assert_allclose(ours(pixel, training=True)[0, 0, 0], ours.beta, atol=1e-5)
     theirs(pixel, training=True)
-    for our, their in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(our, their, rtol=1e-5)
+    assert_all_close(ours.get_weights(), theirs.get_weights(), 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -231,16 +211,14 @@ def convolved_and_gradients(layer, features):
     return [output, *tape.gradient(loss, [features, layer.kernel.value, layer.bias.value])]
 
 
-def assert_convolves_as_keras(features, *, filters=4, kernel_size=3, **settings):
-    settings["activation"] = "relu"
-    ours = AtrousConv2D(filters, kernel_size, **settings)
-    theirs = keras.layers.Conv2D(filters, kernel_size, **settings)
+def assert_convolves_as_keras(features, **settings):
+    settings = {"kernel_size": 3, "activation": "relu", "padding": "same"} | settings
+    ours, theirs = AtrousConv2D(4, **settings), keras.layers.Conv2D(4, **settings)
     for layer in (ours, theirs):
         layer.build(features.shape)
-        layer.set_weights([ours.get_weights()[0], np.linspace(-1, 1, filters)])
+        layer.set_weights([ours.get_weights()[0], np.linspace(-1, 1, 4)])
     results = convolved_and_gradients(ours, features)
-    for our, their in zip(results, convolved_and_gradients(theirs, features), strict=True):
-        np.testing.assert_allclose(our, their, rtol=1e-3, atol=1e-3)
+    assert_all_close(results, convolved_and_gradients(theirs, features), 1e-3)
     return results
 
 
@@ -248,9 +226,7 @@ def assert_convolves_as_keras(features, *, filters=4, kernel_size=3, **settings)
 def test_atrous_convolution_is_keras_s_at_any_rate(rate):
     """On 6x4 features; taps that always fall on padding get no gradient."""
     features = normal((2, 6, 4, 3))
-    _, _, kernel_gradient, _ = assert_convolves_as_keras(
-        features, padding="same", dilation_rate=rate
-    )
+    _, _, kernel_gradient, _ = assert_convolves_as_keras(features, dilation_rate=rate)
     assert (np.abs(kernel_gradient[0, 0]).max() == 0) == (rate >= 4)
 
 
@@ -265,11 +241,10 @@ def test_atrous_convolution_takes_any_kernel(kernel_size):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"strides": 2, "padding": "same"},
+        {"strides": 2},
         {"strides": (2, 1), "padding": "valid"},
-        {"padding": "valid", "dilation_rate": 2},
-        {"padding": "same", "dilation_rate": (7, 2)},
-        {"padding": "same", "dilation_rate": 2, "groups": 2},
+        {"dilation_rate": (7, 2)},
+        {"dilation_rate": 2, "groups": 2},
     ],
 )
 def test_atrous_convolution_takes_strides_padding_and_groups(settings):

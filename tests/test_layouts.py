@@ -1,4 +1,4 @@
-"""Layouts: how a folder is recognised, which images are found in it, whose, and their masks."""
+"""Layouts: how a folder is recognised; its images, their patients and their masks."""
 
 import base64
 import os
@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
-from small_trees import SIZE, add_image, add_mask, masks_of, written
+from image_files import SIZE, add_image, add_mask, masks_of, written
 
 from pneumo_keras.dataset.images import read_mask, write_png
 from pneumo_keras.dataset.labelme import write_annotation
@@ -30,7 +29,7 @@ def data(tmp_path):
 
 
 def add(data, image, annotation=None, image_path=None):
-    """An image and its annotation; the annotation lies beside the image unless told otherwise."""
+    """An image and its annotation, beside it by default."""
     add_image(data / image)
     path = data / annotation if annotation else (data / image).with_suffix(".json")
     write_annotation(path, image_path or os.path.relpath(data / image, path.parent), [], *SIZE)
@@ -73,41 +72,32 @@ def same(masks, expected):
         "../images/a.png",
         "..\\images\\a.png",
         "C:\\Users\\me\\study\\a.png",
-        "/home/someone/a.png",
-        "a.png",
         "\\\\server\\share\\a.png",
+        "/home/someone/a.png",
+        "{data}/images/a.png",
+        "a.png",
     ],
 )
 def test_image_is_found_however_its_path_is_written(data, image_path):
-    add(data, "images/a.png", "ann/a.json", image_path)
+    add(data, "images/a.png", "ann/a.json", image_path.format(data=data.resolve()))
     assert found(data) == ["images/a.png"]
-
-
-def test_absolute_path_in_the_folder(data):
-    add(data, "images/b.png", "ann/a.json", str(data.resolve() / "images" / "b.png"))
-    assert found(data) == ["images/b.png"]
 
 
 @pytest.mark.parametrize("beside", ["named.png", "named.jpg", "a.PNG", "a.tif"])
-def test_image_beside_the_annotation(data, beside):
+def test_image_beside_the_annotation_unless_it_is_where_the_path_says(data, beside):
     write_annotation(data / "a.json", "gone/named.png", [], *SIZE)
     put(data, beside)
     assert found(data) == [beside]
+    put(data, "gone/named.png")
+    assert found(data) == ["gone/named.png"]
 
 
-def test_path_written_comes_before_the_image_beside(data):
-    add(data, "images/a.png", "ann/a.json")
-    put(data, "ann/a.png")
-    assert found(data) == ["images/a.png"]
-
-
-def test_missing_and_ambiguous_images_are_named(data):
+def test_of_images_elsewhere_only_copies_may_have_one_name(data):
     write_annotation(data / "a.json", "gone/named.png", [], *SIZE)
-    assert "a.json names image 'gone/named.png', which is not there" in problems(data)[0]
     for size, folder in enumerate(("one", "two"), start=4):
         add_image(data / folder / "named.png", (size, size))
     assert "2 files of that name" in problems(data)[0]
-    shutil.copy(data / "one" / "named.png", data / "two" / "named.png")  # a copy is no doubt
+    shutil.copy(data / "one" / "named.png", data / "two" / "named.png")
     assert found(data) == ["one/named.png"]
 
 
@@ -143,18 +133,11 @@ def test_embedded_image_stands_in_for_a_missing_one(data):
 def test_only_labelme_files_are_taken(data):
     for image in ("b/a.png", ".ipynb_checkpoints/c.png", "b/._a.png"):
         add(data, image)
-    (data / "phantoms.json").write_text('{"seed": 1, "nested": {"shapes": []}}')
-    (data / "coco.json").write_text('{"images": [], "annotations": []}')
-    (data / "list.json").write_text("[1]")
-    (data / "notes.json").write_text("not JSON at all")
+    others = '{"nested": {"shapes": []}}', '{"images": [], "annotations": []}', "[1]", "no JSON"
+    for number, content in enumerate(others):
+        (data / f"{number}.json").write_text(content)
     (data / "again").symlink_to(data)
     assert found(data) == ["b/a.png"]
-
-
-@pytest.mark.parametrize("content", ['{"shapes": [', ""])
-def test_damaged_annotation_is_not_passed_over(data, content):
-    add(data, "a.png").write_text(content)
-    assert "a.json is not valid JSON" in problems(data)[0]
 
 
 def test_two_annotations_of_one_image(data):
@@ -223,16 +206,16 @@ def test_patient_from_index_then_name_then_the_image_itself(data):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("rows", "reason"),
     [
-        (b"image,patient\na.png,1\na.png,2\n", "lists a.png twice"),
-        (b"image,patient\n\xff\xfe,1\n", "not a valid CSV"),
-        (b"image,patient\n" + b"a" * 200_000 + b",1\n", "not a valid CSV"),
+        (b"a.png,1\na.png,2\n", "lists a.png twice"),
+        (b"\xff\xfe,1\n", "not a valid CSV"),
+        (b"a" * 200_000 + b",1\n", "not a valid CSV"),
     ],
 )
-def test_bad_index_is_named(data, content, reason):
+def test_bad_index_is_named(data, rows, reason):
     add(data, "a.png")
-    (data / "index.csv").write_bytes(content)
+    (data / "index.csv").write_bytes(b"image,patient\n" + rows)
     with pytest.raises(StudyError, match=rf"index\.csv.*{reason}"):
         find_images(data)
 
@@ -243,8 +226,8 @@ def test_bad_index_is_named(data, content, reason):
 def test_an_unknown_folder_names_every_layout(data):
     with pytest.raises(StudyError, match="data is not a folder"):
         find_images(data)
-    put(data, "a.png", "images/b.png")
-    with pytest.raises(StudyError, match="annotate DIR") as error:
+    kermany(data / "chest_xray")
+    with pytest.raises(StudyError, match=r"Kermany set: 6\).*annotate DIR") as error:
         find_images(data)
     assert all(name in str(error.value) for name in LAYOUTS) and "\n" not in str(error.value)
     put(data, "one/images/a.png", "one/masks/a.png", "two/images/a.png", "two/masks/a.png")
@@ -354,13 +337,12 @@ def labelme_kermany(data, image="person5_virus_1"):
 
 
 @pytest.mark.parametrize("parts", [("train", "val", "test"), ("train", "test")])
-@pytest.mark.parametrize("nested", ["", "chest_xray"])
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("beside", [True, False])
 def test_kermany_in_every_form(data, parts, nested, beside):
     root = kermany(data / "chest_xray", parts)
     if nested:
-        shutil.copytree(root, data / "copy")
-        (data / "copy").rename(root / nested)
+        kermany(root / "chest_xray", parts)
     folder = root / "train" / "PNEUMONIA" if beside else data / "annotations"
     write_annotation(folder / "person5_virus_1.json", "person5_virus_1.jpeg", [SQUARE], *SIZE)
     (record,) = find_images(data)
@@ -381,12 +363,6 @@ def test_masks_and_annotated_images_are_no_normal_ones(data):
     records = find_images(data, "labelme", normals=True)
     assert len(records) == 3 and all("chest_xray" in r.image.parts for r in records)
     assert masks_of(data, records, "pneumonia")["IM-0005-0001"].sum() == 36
-
-
-def test_kermany_without_annotation_says_what_to_do(data):
-    kermany(data / "chest_xray")
-    with pytest.raises(StudyError, match=r"Kermany set: 6\).*annotate"):
-        find_images(data)
 
 
 def test_kermany_lungs(data):
@@ -429,14 +405,9 @@ def test_qata_version_2_is_taken_where_both_are(data):
     }
     assert same(masks_of(data, records, "pneumonia"), expected)
     assert by_name(find_images(first), "layout", "part") == {"covid_1": ("qata", "")}
-
-
-def test_qata_names_images_without_mask_and_masks_without_image(data):
-    qata(data)
-    folder = data / "Train Set" / "Ground-truths"
-    (folder / "mask_covid_1.png").rename(folder / "mask_covid_2.png")
-    (alone, stray) = problems(data)
-    assert "covid_1.png has no mask" in alone and "mask_covid_2.png is the mask of no" in stray
+    (first / "Ground-truths" / "mask_covid_1.png").rename(first / "Ground-truths" / "mask_2.png")
+    (alone, stray) = problems(first)
+    assert "covid_1.png has no mask" in alone and "mask_2.png is the mask of no" in stray
 
 
 # === COVID-QU-Ex ===
@@ -520,16 +491,14 @@ def test_montgomery_and_shenzhen(data):
     records = find_images(data)
     assert by_name(records, "group") == dict.fromkeys(expected, ("normal",))
     assert same(masks_of(data, records, "lung"), expected)
-
-
-def test_montgomery_unites_both_lungs(data):
-    root = data / "MontgomerySet"
-    put(root, "CXR_png/MCUCXR_0104_1.png")
-    left = add_mask(root / "ManualMask" / "leftMask" / "MCUCXR_0104_1.png", 1)
-    right = add_mask(root / "ManualMask" / "rightMask" / "MCUCXR_0104_1.png", 2)
-    records = find_images(data)
+    put(data / "set", "CXR_png/MCUCXR_0104_1.png")
+    left, right = (
+        add_mask(data / "set" / "ManualMask" / f"{side}Mask" / "MCUCXR_0104_1.png", seed)
+        for seed, side in enumerate(("left", "right"))
+    )
+    records = find_images(data / "set")
     assert records[0].group == "tuberculosis"
-    assert same(masks_of(data, records, "lung"), {"MCUCXR_0104_1": left | right})
+    assert same(masks_of(data / "set", records, "lung"), {"MCUCXR_0104_1": left | right})
 
 
 # === Plain folders ===
@@ -540,10 +509,7 @@ def test_folders_match_by_stem(data, form):
     put(data, "images/a b.jpg", "images/ü.png")
     expected = {}
     for seed, name in enumerate(("a b", "ü")):
-        path = data / "masks" / form.format(name)
-        expected[name] = np.random.default_rng(seed).random(SIZE) < 0.3
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(expected[name].astype(np.uint8) * 255).save(path)
+        expected[name] = add_mask(data / "masks" / form.format(name), seed)
     before = {path: path.read_bytes() for path in data.rglob("*.*")}
     assert same(masks_of(data, find_images(data), "pneumonia"), expected)
     assert {path: path.read_bytes() for path in data.rglob("*.*")} == before
@@ -551,16 +517,15 @@ def test_folders_match_by_stem(data, form):
 
 def test_folders_name_what_has_no_counterpart(data):
     put(data, "images/a.png", "images/b.png")
-    for name in ("a.png", "a.bmp.png", "c.png"):
+    for name in ("a.png", "a.bmp", "a.bmp.png", "c.png"):  # two masks have one stem
         add_mask(data / "masks" / name)
-    Image.fromarray(np.eye(*SIZE) > 0).save(data / "masks" / "a.bmp")  # a second of a stem
     alone, *strays = problems(data)
     assert "b.png has no mask" in alone and "b_mask" in alone
     assert len(strays) == 3 and all("mask of no image" in stray for stray in strays)
     with pytest.raises(StudyError, match=r"b\.png has no mask.*\(and 3 more"):
         masks_of(data, find_images(data), "pneumonia")
     made = masks_of(data, find_images(data), "pneumonia", skip_bad=True)
-    assert list(made) == ["images__a"]  # as told from masks of that stem
+    assert list(made) == ["images__a"]  # since masks have that stem as well
 
 
 def test_folders_know_normals_from_the_index(data):

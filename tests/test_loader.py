@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.dataset.loader import (
-    BatchDataset,
-    EvaluationBatches,
-    TrainingBatches,
+    Batches,
     evaluation_batches,
+    evaluation_steps,
     training_batches,
+    training_steps,
 )
 
 ROWS = np.array([10, 2, 3, 4, 5, 6, 7, 8, 9])  # nine of eleven: two batches of four, one left over
@@ -80,34 +80,35 @@ def test_augmentation_depends_on_seed_epoch_and_image_alone():
 
 @pytest.mark.parametrize("batch_size", [4, 3, 9])
 def test_batches_can_begin_later_and_anew_on_every_backend(batch_size):
-    settings = (numbered(), ROWS, batch_size, 3, 1, True)
-    whole = rows_of(training_batches(*settings))
-    later = rows_of(training_batches(*settings, first=1))
+    settings = (ROWS, batch_size, 3, 1, True)
+    whole = rows_of(training_batches(numbered(), *settings))
+    later = rows_of(training_batches(numbered(), *settings, first=1))
     assert later == whole[len(whole) // 3 :]
-    dataset = BatchDataset(TrainingBatches(*settings, first=1))  # on JAX and torch
-    assert dataset[0][0].shape == (batch_size, 16, 16, 1)  # Keras looks, then begins
-    assert rows_of(dataset) == rows_of(dataset) == later
+    batches = Batches(numbered(), training_steps(*settings, first=1))  # on JAX and torch
+    assert batches[0][0].shape == (batch_size, 16, 16, 1)  # Keras looks, then begins
+    assert rows_of(batches) == rows_of(batches) == later
 
 
-def parts_of(batches, settings, parts):
-    """The batches of all devices at once, after asserting that each device alone gets its own."""
-    shared = rows_of(batches(*settings, parts=parts, own=tuple(range(parts))))
+def parts_of(steps, parts):
+    """The parts of all devices, after checking that each device alone gets its own."""
+    images = numbered(30)
+    shared = rows_of(Batches(images, steps, parts, range(parts)))
     for own in range(parts):
-        assert rows_of(batches(*settings, parts=parts, own=(own,))) == shared[own::parts]
+        assert rows_of(Batches(images, steps, parts, (own,))) == shared[own::parts]
     return shared
 
 
 @settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 3), st.data())
 def test_devices_share_batches_without_losing_an_image_or_going_empty(parts, times, data):
-    count = data.draw(st.integers(max(2, times) * parts, 30))
-    images = (numbered(count), np.arange(count), parts * times)
-    shared = parts_of(TrainingBatches, (*images, 2, 1, False), parts)
+    rows = np.arange(data.draw(st.integers(max(2, times) * parts, 30)))
+    steps = training_steps(rows, parts * times, 2, 1, False)
+    shared = parts_of(steps, parts)
     assert {len(part) for part in shared} == {times}
-    assert [*chain(*shared)] == [*chain(*rows_of(TrainingBatches(*images, 2, 1, False)))]
-    shared = parts_of(EvaluationBatches, images, parts)
+    assert [*chain(*shared)] == [row for batch, _ in steps for row in batch]
+    shared = parts_of(evaluation_steps(rows, parts * times, parts), parts)
     assert all(shared) and len({len(part) for part in shared[:parts]}) == 1
-    assert [*chain(*shared)] == list(range(count))
-    small_first = rows_of(EvaluationBatches(*images, smaller_first=True))
-    assert [*chain(*small_first)] == list(range(count))
-    assert {len(batch) for batch in small_first[1:]} <= {parts * times}
+    assert [*chain(*shared)] == rows.tolist()
+    smaller_first = [step for step, _ in evaluation_steps(rows, parts * times, smaller_first=True)]
+    assert np.concatenate(smaller_first).tolist() == rows.tolist()
+    assert {len(batch) for batch in smaller_first[1:]} <= {parts * times}

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from report_study import make_study
 
-from pneumo_keras.config import PAPER
+from pneumo_keras.config import PAPER, QUICK, change
 from pneumo_keras.dataset.splits import split_images
 from pneumo_keras.errors import StudyError
 from pneumo_keras.report.documents import OPEN, count_answers, write_cards, write_checklist
@@ -33,6 +33,12 @@ def answers(made, findings=None, split=None) -> dict[int, str]:
     return {int(number): answer for number, answer in found}
 
 
+def with_changes(made, **changes):
+    """The findings of a study with changes to both `run.json`."""
+    runs = {network: run | changes for network, run in made.findings.runs.items()}
+    return dataclasses.replace(made.findings, runs=runs)
+
+
 def test_card_has_data_scores_conclusion_and_digest(phantoms):
     paths = write_cards(phantoms.study, phantoms.findings)
     assert paths[1] == phantoms.study.model("deeplabv3") / "MODEL_CARD.md"
@@ -54,12 +60,11 @@ def test_card_has_data_scores_conclusion_and_digest(phantoms):
     assert "Do not use this model" not in card
 
 
-def test_card_without_its_model_is_refused(tmp_path):
-    made = make_study(tmp_path)
-    (made.study.model("segnet") / "best.keras").unlink()
+def test_card_without_its_model_is_refused(phantoms, tmp_path):
+    study = dataclasses.replace(phantoms.study, out=tmp_path)
     with pytest.raises(StudyError, match=r"segnet.best\.keras"):
-        write_cards(made.study, made.findings)
-    assert list(made.study.model("segnet").iterdir()) == []
+        write_cards(study, phantoms.findings)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_card_of_real_images_does_not_mention_phantoms_and_is_escaped(real):
@@ -71,15 +76,12 @@ def test_card_of_real_images_does_not_mention_phantoms_and_is_escaped(real):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"predicts": "everything"}, "Do not use this model"),
         ({"diverged": True}, "Do not use this model"),
-        ({"validation_baseline_dice": 0.9}, "Do not use this model"),
         ({"recipe": PAPER.as_json()}, "The split is by image"),
     ],
 )
 def test_failed_runs_and_leaking_splits_are_said(phantoms, changes, said):
-    runs = {network: {**run, **changes} for network, run in phantoms.findings.runs.items()}
-    findings = dataclasses.replace(phantoms.findings, runs=runs)
+    findings = with_changes(phantoms, **changes)
     assert said in write_cards(phantoms.study, findings)[0].read_text("utf-8")
     assert answers(phantoms, findings)[40].count(said) == 1
     assert said not in answers(phantoms)[40]
@@ -113,9 +115,8 @@ def test_checklist_counts_images_patients_and_groups_by_part(tmp_path):
     made = make_study(tmp_path)
     pd.DataFrame({"name": ["x", "y", "z"]}).to_csv(made.study.masks / "refused.csv", index=False)
     given = answers(made)
-    assert (
-        "8 images of 4 patients (patients by part: 1 train, 1 validation, 2 test); 3" in (given[35])
-    )
+    said = "8 images of 4 patients (patients by part: 1 train, 1 validation, 2 test); 3"
+    assert said in given[35]
     assert "train: 2 virus, 2 with target" in given[36]
     assert "test: 3 virus, 1 normal, 3 with target" in given[36]
     assert "2 train, 2 validation, 4 test images" in given[19]
@@ -123,16 +124,16 @@ def test_checklist_counts_images_patients_and_groups_by_part(tmp_path):
     assert "three seeds" in given[30] and "10,000 resamples" in given[29]
 
 
+def test_checklist_distinguishes_a_drawn_split_from_one_that_was_given(phantoms):
+    findings = with_changes(phantoms, recipe=change(QUICK, {"validation_share": 0.33}).as_json())
+    drawn = split_images(phantoms.index, "patient", 0.25, 0.33, 1)
+    assert answers(phantoms, findings, drawn)[19].startswith("At random, seed 1, 25 %")
+    swapped = drawn.map({"train": "train", "test": "validation", "validation": "test"})
+    assert OPEN in answers(phantoms, findings, swapped)[19]
+
+
 def test_checklist_finds_patients_on_both_sides_of_the_split(phantoms):
     assert "0 of 2 test patients" in answers(phantoms)[20]
     leaking = phantoms.split.copy()
     leaking["b"] = "test"
     assert "1 of 3 test patients" in answers(phantoms, split=leaking)[20]
-
-
-def test_checklist_distinguishes_a_drawn_split_from_one_that_was_given(tmp_path):
-    made = make_study(tmp_path, validation_share=0.33)
-    drawn = split_images(made.index, "patient", 0.25, 0.33, 1)
-    assert answers(made, split=drawn)[19].startswith("At random, seed 1, 25 %")
-    swapped = drawn.map({"train": "train", "test": "validation", "validation": "test"})
-    assert OPEN in answers(made, split=swapped)[19]

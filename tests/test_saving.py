@@ -14,7 +14,6 @@ from pneumo_keras.models.deeplabv3 import deeplab_v3
 from pneumo_keras.models.saving import load_model, save_model
 from pneumo_keras.models.segnet import segnet
 
-ROOT = Path(__file__).parents[1]
 BUILD = {
     "segnet": lambda: segnet(32, width=0.05),
     "deeplab_v3": lambda: deeplab_v3(32, width=0.05, atrous_rates=(2, 9), decoder=True),
@@ -23,30 +22,20 @@ IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype("float3
 
 # Builds both networks, loads those of this process and compares them; prints settings afterwards.
 SCRIPT = """
-import sys
 import keras
 import numpy as np
-from pathlib import Path
-from pneumo_keras.models.deeplabv3 import deeplab_v3
-from pneumo_keras.models.saving import load_model
-from pneumo_keras.models.segnet import segnet
+from test_saving import BUILD, IMAGES, Path, load_model
 
-folder = Path(sys.argv[1])
-images = np.load(folder / "images.npy")
-built = {
-    "segnet": segnet(32, width=0.05),
-    "deeplab_v3": deeplab_v3(32, width=0.05, atrous_rates=(2, 9), decoder=True),
-}
-for name, model in built.items():
-    loaded = load_model(folder / f"{name}.keras")
+for name, build in BUILD.items():
+    model, loaded = build(), load_model(Path(f"{name}.keras"))
     model.set_weights(loaded.get_weights())
     assert [w.path for w in model.weights] == [w.path for w in loaded.weights]
     assert {w.dtype for w in model.weights} == {"float32"} and model.output.dtype == "float32"
     mixed = keras.config.dtype_policy().name == "mixed_bfloat16"
     assert model.get_layer("head").compute_dtype == ("bfloat16" if mixed else "float32")
-    expected = np.load(folder / f"{name}.npy")
-    np.testing.assert_allclose(model(images), expected, atol=1 if mixed else 1e-6)
-    np.testing.assert_allclose(loaded(images), expected, atol=1e-6)
+    expected = np.load(f"{name}.npy")
+    np.testing.assert_allclose(model(IMAGES), expected, atol=1 if mixed else 1e-6)
+    np.testing.assert_allclose(loaded(IMAGES), expected, atol=1e-6)
 config = keras.config
 print(config.floatx(), config.image_data_format(), config.dtype_policy().name)
 """
@@ -55,7 +44,6 @@ print(config.floatx(), config.image_data_format(), config.dtype_policy().name)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    np.save(folder / "images.npy", IMAGES)
     for name, build in BUILD.items():
         model = build()
         save_model(model, folder / f"{name}.keras")
@@ -63,39 +51,30 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(script, *arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
+def run(script, folder, **environment):
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{here.parent}{os.pathsep}{here}", **environment}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
 
 
-@pytest.mark.parametrize(
-    ("floatx", "data_format", "policy"),
-    [
-        ("float64", "channels_first", None),
-        ("float16", "channels_first", "mixed_bfloat16"),
-    ],
-)
-def test_global_settings_change_no_network(folder, tmp_path, floatx, data_format, policy):
-    settings = {"floatx": floatx, "image_data_format": data_format, "epsilon": 1e-7}
+@pytest.mark.parametrize(("floatx", "policy"), [("float64", None), ("float16", "mixed_bfloat16")])
+def test_global_settings_change_no_network(folder, tmp_path, floatx, policy):
+    settings = {"floatx": floatx, "image_data_format": "channels_first", "epsilon": 1e-7}
     (tmp_path / "keras.json").write_text(json.dumps({**settings, "backend": "tensorflow"}))
     choice = f"import keras; keras.config.set_dtype_policy({policy!r})" if policy else ""
-    done = run(choice + SCRIPT, folder, KERAS_HOME=str(tmp_path))
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == [floatx, data_format, policy or floatx]
+    printed = run(choice + SCRIPT, folder, KERAS_HOME=str(tmp_path))
+    assert printed == [floatx, "channels_first", policy or floatx]
 
 
-@pytest.mark.parametrize("first", ["pneumo_keras", "keras", "pneumo_keras.models.layers"])
-def test_keras_loads_a_model_whatever_is_imported_first(folder, first):
-    script = f"import {first}, sys, pneumo_keras, keras\n"
-    script += "print(keras.models.load_model(sys.argv[1]).count_params())"
-    done = run(script, folder / "deeplab_v3.keras")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) == BUILD["deeplab_v3"]().count_params()
+def test_keras_loads_a_model_after_any_import_of_this_package(folder):
+    script = "import pneumo_keras.models.layers, keras\n"
+    script += "print(keras.models.load_model('deeplab_v3.keras').count_params())"
+    assert int(*run(script, folder)) == BUILD["deeplab_v3"]().count_params()
 
 
 def test_a_file_that_is_not_a_model_is_refused(tmp_path):

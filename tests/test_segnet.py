@@ -58,15 +58,13 @@ def test_convolutions_are_those_of_the_original(whole):
 
 
 def test_every_convolution_but_the_head_has_batch_norm_then_relu(whole):
-    followers = {
-        id(layer.input): layer for layer in whole.layers if not isinstance(layer.input, list)
-    }
     for convolution in convolutions(whole)[:-1]:
-        norm = followers[id(convolution.output)]
-        assert isinstance(norm, layers.BatchNormalization) and norm.momentum == 0.9
-        assert isinstance(followers[id(norm.output)], layers.ReLU)
-    after_head = followers[id(whole.get_layer("head").output)]
-    assert after_head.activation is keras.activations.sigmoid
+        norm = whole.get_layer(f"{convolution.name}_bn")
+        assert norm.input is convolution.output and norm.momentum == 0.9
+        assert whole.get_layer(f"{convolution.name}_relu").input is norm.output
+    sigmoid = whole.layers[-1]
+    assert sigmoid.input is whole.get_layer("head").output
+    assert sigmoid.activation is keras.activations.sigmoid
 
 
 def test_five_unpoolings_take_the_indices_of_their_own_block(whole):
@@ -75,29 +73,25 @@ def test_five_unpoolings_take_the_indices_of_their_own_block(whole):
     assert len(pools) == len(unpools) == 5
     for pool, unpool in zip(pools, reversed(unpools), strict=True):
         assert unpool.input[1] is pool.output[1]
-    assert not any("UpSampling" in type(layer).__name__ for layer in whole.layers)
 
 
 def test_dropout_follows_the_three_deepest_blocks_each_way(whole):
-    dropouts = {
-        layer.name: layer.rate for layer in whole.layers if isinstance(layer, layers.Dropout)
-    }
+    dropouts = [layer for layer in whole.layers if isinstance(layer, layers.Dropout)]
     blocks = [f"{way}{number}_dropout" for way in ("block", "decoder") for number in (3, 4, 5)]
-    assert dropouts == dict.fromkeys(blocks, 0.5)
+    assert {layer.name: layer.rate for layer in dropouts} == dict.fromkeys(blocks, 0.5)
 
 
 def test_l2_is_on_every_kernel_and_on_nothing_else(whole):
-    by_hand = sum(
-        1e-4 * (layer.kernel.numpy() ** 2).sum(dtype=float) for layer in convolutions(whole)
-    )
+    kernels = [layer.kernel.numpy() for layer in convolutions(whole)]
+    by_hand = sum(1e-4 * (kernel**2).sum(dtype=float) for kernel in kernels)
     assert len(whole.losses) == 26
     np.testing.assert_allclose(sum(float(loss) for loss in whole.losses), by_hand, rtol=1e-4)
 
 
 def test_encoder_has_the_weights_of_a_file(whole, vgg16):
-    for our, their in zip(encoder_layers(whole), convolutions(vgg16[0]), strict=True):
-        for array, expected in zip(our.get_weights(), their.get_weights(), strict=True):
-            np.testing.assert_array_equal(array, expected)
+    loaded = [array for layer in encoder_layers(whole) for array in layer.get_weights()]
+    for array, expected in zip(loaded, vgg16[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
 def test_sizes_and_widths_that_do_not_fit_are_refused(vgg16):
@@ -110,38 +104,27 @@ def test_sizes_and_widths_that_do_not_fit_are_refused(vgg16):
 
 def test_the_decoder_puts_values_where_the_encoder_found_them(narrow):
     """Cut at the indices: the same give the same output, others move every unpooled value."""
-    numbers = range(1, 6)
-    pools = [narrow.get_layer(f"block{number}_pool") for number in numbers]
-    unpools = [narrow.get_layer(f"decoder{number}_unpool") for number in numbers]
+    pools = [narrow.get_layer(f"block{number}_pool") for number in range(1, 6)]
+    unpools = [narrow.get_layer(f"decoder{number}_unpool") for number in range(1, 6)]
     encoder = keras.Model(narrow.input, [pools[-1].output[0], *[pool.output[1] for pool in pools]])
     decoder = keras.Model(encoder.outputs, [narrow.output, *[unpool.output for unpool in unpools]])
     images = random_images(2)
     deepest, *indices = [np.asarray(part) for part in encoder(images)]
     output, *unpooled = [np.asarray(part) for part in decoder([deepest, *indices])]
     np.testing.assert_allclose(output, narrow(images), atol=1e-6)
-
-    def windows(maps):
-        count, height, width, channels = maps.shape
-        maps = maps.reshape(count, height // 2, 2, width // 2, 2, channels)
-        return maps.transpose(0, 1, 3, 5, 2, 4).reshape(count, height // 2, width // 2, channels, 4)
-
-    for index, maps in zip(indices, unpooled, strict=True):
-        filled = windows(maps) != 0
-        assert filled.any() and (filled.sum(axis=-1) <= 1).all()
-        np.testing.assert_array_equal(filled.argmax(axis=-1)[filled.any(-1)], index[filled.any(-1)])
-
-    for number in numbers:
-        others = list(indices)
-        others[number - 1] = 3 - others[number - 1]
+    for level, (index, maps) in enumerate(zip(indices, unpooled, strict=True)):
+        corners = [maps[:, row::2, column::2] != 0 for row in (0, 1) for column in (0, 1)]
+        assert np.any(corners)
+        for number, filled in enumerate(corners):  # in reading order, as the indices
+            assert (index[filled] == number).all()
+        others = [3 - part if part is index else part for part in indices]
         moved = np.asarray(decoder([deepest, *others])[0])
-        assert np.abs(moved - output).max() > 1e-6, f"indices of block {number} do nothing"
+        assert np.abs(moved - output).max() > 1e-6, f"indices of block {level + 1} do nothing"
 
 
 def test_permuting_a_batch_permutes_its_masks(narrow):
-    images = random_images(3, seed=1)
-    np.testing.assert_allclose(
-        narrow(images[[2, 0, 1]]), narrow(images).numpy()[[2, 0, 1]], atol=1e-6
-    )
+    images, order = random_images(3, seed=1), [2, 0, 1]
+    np.testing.assert_allclose(narrow(images[order]), narrow(images).numpy()[order], atol=1e-6)
 
 
 def test_grey_and_rgb_images_give_one_probability_per_pixel(narrow):

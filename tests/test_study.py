@@ -88,14 +88,6 @@ def test_another_study_in_the_same_folder_is_refused(tmp_path, change, named):
         begin(tmp_path / "out", **change)
 
 
-def test_all_files_lie_in_the_studys_folder(tmp_path):
-    study = begin(tmp_path)
-    places = [study.masks, study.arrays, study.split, study.scores, study.predictions, study.report]
-    places += [study.figures, study.model("segnet"), study.model("segnet-seed-2")]
-    assert len(set(places)) == len(places)
-    assert all(place.is_relative_to(tmp_path) for place in places)
-
-
 def test_captions_name_data_target_and_changed_recipe_and_labels_are_made_alike(tmp_path):
     study = begin(tmp_path, target=" Pneumonia ", labels="Lung,, pneumonia", settings={"epochs": 3})
     assert study.caption() == "phantoms, target pneumonia, recipe quick (epochs=3)"
@@ -119,16 +111,13 @@ def test_bad_input_is_refused_and_nothing_written(tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_notebooks_after_the_first_ask_for_it(tmp_path):
+def test_a_study_that_was_not_begun_or_is_damaged_is_named(tmp_path):
     for out in ("", str(tmp_path)):
         with pytest.raises(StudyError, match="run notebook 01 first"):
             load_study(out)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"data": ""})])
-def test_a_damaged_record_is_named(tmp_path, content):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "study.json").write_text(content)
-    for opening in (load_study, begin):
-        with pytest.raises(StudyError, match=r"study.json"):
-            opening(str(tmp_path))
+    for content in ("", "[]", "{", json.dumps({"data": ""})):
+        (tmp_path / "data" / "study.json").write_text(content)
+        for opening in (load_study, begin):
+            with pytest.raises(StudyError, match=r"study.json"):
+                opening(str(tmp_path))

@@ -7,13 +7,22 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report_study import run
 
 from pneumo_keras.config import BACKBONES, LOSSES, PAPER, QUICK, TUNED, change
+from pneumo_keras.dataset.records import ImageRecord
 from pneumo_keras.evaluation.comparison import compare
 from pneumo_keras.evaluation.intervals import mean_interval, pooled_interval
 from pneumo_keras.evaluation.metrics import score_images, summary
 from pneumo_keras.report import tables
-from pneumo_keras.report.tables import comparison_table, readable, results_table, write_table
+from pneumo_keras.report.results import (
+    comparison_table,
+    parameter_table,
+    readable,
+    results_table,
+    run_table,
+    score_table,
+)
 
 NAMES = ("DeepLabV3", "SegNet")
 
@@ -43,16 +52,6 @@ def comparison(scores):
     return compare(*(scores[name] for name in NAMES), NAMES)
 
 
-def run_of(network: str, recipe, **changes) -> dict:
-    run = {"network": network, "target": "pneumonia", "recipe": recipe.as_json()}
-    run |= {"weights": "ImageNet", "parameters": 29_459_457, "threshold": 0.35, "predicts": ""}
-    run |= {"images": {"train": 6, "validation": 2, "test": 3}, "diverged": False}
-    run |= {"epochs_run": 9, "best_epoch": 7, "best_validation_dice": 0.8126, "seconds": 59.6}
-    run |= {"validation_dice": 0.8, "validation_baseline_dice": 0.4, "peak_memory_gb": 1.5}
-    run |= {"python": "3.11.7", "system": "Linux", "device": "CPU", "versions": {"keras": "3.15"}}
-    return run | changes
-
-
 def test_table_2_holds_intervals_numbers_and_the_paper(scores):
     table = results_table(scores).set_index("Architecture")
     dice, iou = mean_interval(scores["SegNet"], "dice"), pooled_interval(scores["SegNet"], "iou")
@@ -69,7 +68,7 @@ def test_table_2_holds_intervals_numbers_and_the_paper(scores):
 
 def test_a_table_is_written_as_numbers_and_as_text(scores, tmp_path):
     table = results_table(scores)
-    write_table(readable(table), "table_2", "95 % intervals", tmp_path, numbers=table)
+    tables.write_table(readable(table), "table_2", "95 % intervals", tmp_path, numbers=table)
     read = pd.read_csv(tmp_path / "table_2.csv")
     assert read["Dice per image, low"].tolist()[:2] == table["Dice per image, low"].tolist()[:2]
     ends = table.loc[0, ["Dice per image", "Dice per image, low", "Dice per image, high"]]
@@ -87,7 +86,7 @@ def test_readable_keeps_what_is_no_interval():
 
 def test_latex_escapes_what_comes_from_data(tmp_path):
     table = pd.DataFrame({"a_b %": ["<0.001 & {x}", None], "n": [0.12345, np.nan]})
-    write_table(table, "t", "50 % of A&B_c ~ ^ \\ #1 $", tmp_path)
+    tables.write_table(table, "t", "50 % of A&B_c ~ ^ \\ #1 $", tmp_path)
     latex = (tmp_path / "t.tex").read_text("utf-8")
     caption = re.search(r"\\caption\{(.*)\}\n", latex)[1]
     assert caption.startswith(r"50 \% of A\&B\_c \textasciitilde{} ")
@@ -105,7 +104,7 @@ def test_text_from_data_cannot_break_a_markdown_table(cells, head):
         assert not re.search(r"(?<!\\)(?:\\\\)*[<*`\[]", line)
 
 
-def test_table_4_says_what_was_compared(comparison):
+def test_table_4_says_what_was_compared(scores, comparison):
     table = comparison_table(comparison, NAMES, "px").set_index("Score")
     row = comparison.set_index("score").loc["sensitivity"]
     shown = table.loc["Sensitivity, per image"]
@@ -121,9 +120,7 @@ def test_table_4_says_what_was_compared(comparison):
     p_values = {"p_permutation": 0.0049, "p_permutation_holm": 0.012}
     changed = comparison_table(comparison.assign(**p_values), NAMES)
     assert changed["p, permutation (Holm)"].iloc[-1] == "0.005 (0.012)"
-
-
-def test_table_4_of_one_patient_has_no_interval(scores):
+    # One patient has no interval.
     one = [scores[name].assign(patient="a") for name in NAMES]
     table = comparison_table(compare(*one, NAMES, ("dice",)), NAMES)
     assert all(re.fullmatch(r"[+-]0\.\d{3}", text) for text in table["Difference"])
@@ -133,7 +130,7 @@ def test_table_3_holds_the_scores_of_each_network(scores):
     reference = np.zeros((2, 4, 4), int)
     reference[0, :2] = 1
     probabilities = {"SegNet": np.where(reference, 0.9, 0.1), "DeepLabV3": reference * 1.0}
-    table = tables.score_table(scores, probabilities, reference).set_index("Score")
+    table = score_table(scores, probabilities, reference).set_index("Score")
     values = summary(scores["SegNet"])
     assert table.loc["Dice, pooled", "SegNet"] == round(values["pooled_dice"], 3)
     assert table.loc["Brier score, pixels"].tolist() == [0.01, 0]  # 0.1 squared
@@ -144,44 +141,39 @@ def test_table_3_holds_the_scores_of_each_network(scores):
 
 @pytest.mark.parametrize("recipe", [QUICK, PAPER, TUNED], ids=lambda recipe: recipe.name)
 def test_table_1_shows_the_settings_of_the_runs(recipe):
-    runs = {network: run_of(network, recipe) for network in ("segnet", "deeplabv3")}
-    table = tables.parameter_table(runs).set_index("Parameter")
+    networks = ("segnet", "deeplabv3")
+    runs = {network: run(network, recipe, weights="ImageNet") for network in networks}
+    runs["deeplabv3"]["diverged"] = True
+    table = parameter_table(runs).set_index("Parameter")
     assert list(table) == ["SegNet", "DeepLabV3"]
-    assert table.loc["Parameters"].tolist() == ["29,459,457"] * 2
+    assert table.loc["Parameters"].tolist() == ["1,849,089"] * 2
     assert table.loc["Batch size", "SegNet"] == str(recipe.batch_size)
     assert f"{recipe.learning_rate:g}" in table.loc["Learning rate", "SegNet"]
     assert ("frozen" in table.loc["Learning rate", "SegNet"]) == (recipe is TUNED)
     rates = ", ".join(map(str, recipe.atrous_rates))
     assert rates in table.loc["Atrous spatial pyramid", "DeepLabV3"]
     assert table.loc["Image size", "SegNet"] == f"{recipe.size}×{recipe.size}"
-    assert table.loc["Status"].tolist() == ["trained"] * 2
+    assert table.loc["Status", "SegNet"] == "trained"
+    assert table.loc["Status", "DeepLabV3"].startswith("diverged")
 
 
 def test_table_1_knows_every_loss_and_backbone():
     def shown(row, **changes):
-        run = run_of("deeplabv3", change(QUICK, changes))
-        table = tables.parameter_table({"deeplabv3": run})
+        table = parameter_table({"deeplabv3": run("deeplabv3", change(QUICK, changes))})
         return table.set_index("Parameter").loc[row, "DeepLabV3"]
 
     assert len({shown("Loss function", loss=loss) for loss in LOSSES}) == len(LOSSES)
     assert all(name in shown("Encoder", backbone=key) for key, name in BACKBONES.items())
 
 
-def test_table_1_says_that_a_training_diverged():
-    table = tables.parameter_table({"segnet": run_of("segnet", QUICK, diverged=True)})
-    assert table.set_index("Parameter").loc["Status", "SegNet"].startswith("diverged")
-
-
 def test_run_table_shows_how_a_training_ended():
-    table = tables.run_table(run_of("segnet", QUICK))[""]
-    assert table["Images"] == "6 train, 2 validation, 3 test"
-    assert table["Best validation Dice"] == "0.813"
-    assert (table["Duration"], table["Threshold"]) == ("60 s", "0.35")
+    table = run_table(run("segnet"))[""]
+    assert table["Images"] == "2 train, 2 validation, 4 test"
+    assert table["Best validation Dice"] == "0.709"
+    assert (table["Duration"], table["Threshold"]) == ("171 s", "0.5")
 
 
 def test_tables_of_images_shares_and_split(tmp_path):
-    from pneumo_keras.dataset.records import ImageRecord
-
     path = tmp_path / "a.png"
     pairs = [("a", "1", "virus"), ("b", "1", "virus"), ("c", "2", "normal")]
     records = [ImageRecord(name, path, path, *rest) for name, *rest in pairs]

@@ -30,12 +30,8 @@ STILL = {"learning_rate": 1e-30, "frozen_learning_rate": 1e-30, "epochs": 9, "pa
 
 
 @pytest.fixture
-def small_graph(monkeypatch):
+def small(monkeypatch):
     monkeypatch.setattr(build, "build_network", small_network)
-
-
-@pytest.fixture
-def small(small_graph):
     with eagerly():
         yield
 
@@ -179,7 +175,7 @@ def test_early_stopping_waits_as_long_as_the_recipe_says(pretrained, tmp_path, f
     assert train_small(tmp_path / "net", **STILL, frozen_epochs=frozen)["epochs_run"] == frozen + 3
 
 
-def test_training_learns_and_prints_a_line_per_epoch(small_graph, tmp_path, capsys):
+def test_training_learns_and_prints_a_line_per_epoch(small, tmp_path, capsys):
     run = train_small(tmp_path / "net", epochs=4, learning_rate=0.03, batch_size=2)
     assert run["best_validation_dice"] > 0.8 and run["epochs_run"] == 4
     history = read_history(tmp_path / "net")
@@ -210,9 +206,7 @@ def moved(before, after, layer):
     return [bool(np.any(first != second)) for first, second in pairs]
 
 
-def test_pretrained_layers_are_frozen_then_trained_without_their_batch_norm(
-    pretrained, tmp_path, weights_by_epoch
-):
+def test_pretrained_layers_are_frozen_first(pretrained, tmp_path, weights_by_epoch):
     run = train_small(tmp_path / "net", epochs=4, frozen_epochs=2, frozen_learning_rate=0.01)
     first, second, third, last = weights_by_epoch
     for epoch in weights_by_epoch:  # in inference mode to the end
@@ -225,9 +219,7 @@ def test_pretrained_layers_are_frozen_then_trained_without_their_batch_norm(
 
 
 @pytest.mark.parametrize(("weights", "frozen"), [("small.weights.h5", 0), (None, 1)])
-def test_without_frozen_epochs_or_pretrained_weights_all_layers_train_from_the_first(
-    small, monkeypatch, tmp_path, weights_by_epoch, weights, frozen
-):
+def test_nothing_else_is_frozen(small, monkeypatch, tmp_path, weights_by_epoch, weights, frozen):
     monkeypatch.setattr(build, "initial_weights", lambda *_: weights)
     train_small(tmp_path / "net", frozen_epochs=frozen)
     assert all(moved(*weights_by_epoch, "convolution")) and all(moved(*weights_by_epoch, "norm"))
@@ -368,9 +360,7 @@ def finite_for(monkeypatch):
     return patch
 
 
-def test_divergence_stops_the_training_and_keeps_the_best_epoch(
-    small, tmp_path, finite_for, capsys
-):
+def test_divergence_ends_training_and_keeps_the_best(small, tmp_path, finite_for, capsys):
     finite_for(2 * 4)
     run = train_small(tmp_path / "net", epochs=9)
     assert run["diverged"] and run["epochs_run"] == 3 and run["best_epoch"] <= 2
@@ -381,22 +371,17 @@ def test_divergence_stops_the_training_and_keeps_the_best_epoch(
     assert not all(np.isfinite(weight).all() for weight in last)
 
 
-def test_divergence_in_the_first_epoch_leaves_a_readable_run(small, tmp_path, finite_for):
+def test_divergence_at_once_or_while_frozen_ends_it_too(pretrained, tmp_path, finite_for):
+    finite_for(4)
+    assert train_small(tmp_path / "net", epochs=6, frozen_epochs=3)["epochs_run"] == 2
     finite_for(0)
     run = train_small(tmp_path / "net", epochs=9)
-    assert run["diverged"] and run["predicts"] == "nothing"
-    assert run["epochs_run"] == 1 and run["best_validation_dice"] == run["validation_dice"] == 0
+    assert run["epochs_run"] == 1 and run["diverged"] and run["predicts"] == "nothing"
+    assert run["best_validation_dice"] == run["validation_dice"] == 0
     json.dumps(run, allow_nan=False)
 
 
-def test_divergence_while_frozen_ends_the_whole_training(pretrained, tmp_path, finite_for):
-    finite_for(4)
-    assert train_small(tmp_path / "net", epochs=6, frozen_epochs=3)["epochs_run"] == 2
-
-
-def test_a_failed_training_leaves_earlier_results_and_the_next_one_replaces_them(
-    small, tmp_path, monkeypatch
-):
+def test_earlier_results_stay_until_a_training_is_finished(small, tmp_path, monkeypatch):
     folder = tmp_path / "net"
     folder.mkdir()
     for name in ("best.keras", "run.json", "notes.txt"):

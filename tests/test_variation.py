@@ -32,26 +32,21 @@ def test_seeds_by_hand():
     assert (first["images"], first["patients"]) == (40, 20)
 
 
-def test_one_seed_has_the_interval_of_its_patients():
-    one = network(0.8, 1, normal=6)
-    for metric, pooled, interval in (
-        ("dice", False, mean_interval),
-        ("iou", True, pooled_interval),
+def test_one_seed_each_is_the_interval_of_patients_and_the_paired_comparison():
+    first, second = network(0.8, 1, normal=6), network(0.7, 2, normal=6)
+    compared = compare(first, second, NAMES)
+    for metric, average, interval in (
+        ("dice", "per image", mean_interval),
+        ("iou", "pooled", pooled_interval),
     ):
-        found = variation_table({"SegNet": [one]}, metric, pooled).iloc[0]
-        plain = interval(one, metric)
-        assert found[["value", "low", "high"]].tolist() == pytest.approx(
-            [plain.value, plain.low, plain.high]
-        )
-        assert (found["images"], found["patients"]) == (plain.images, plain.patients)
-
-
-def test_a_difference_of_one_seed_each_is_the_paired_comparison():
-    first, second = network(0.8, 1), network(0.7, 2)
-    single = row(compare(first, second, NAMES), "dice")
-    table = variation_table({"second": [second], "first": [first]}).iloc[1]
-    ends = table[["difference", "difference, low", "difference, high"]].tolist()
-    assert ends == pytest.approx(single[["difference", "low", "high"]].tolist())
+        table = variation_table({"2": [second], "1": [first]}, metric, average == "pooled")
+        plain = interval(second, metric)
+        ends = table.loc[0, ["value", "low", "high"]].tolist()
+        assert ends == pytest.approx([plain.value, plain.low, plain.high])
+        assert table.loc[0, ["images", "patients"]].tolist() == [plain.images, plain.patients]
+        ends = table.loc[1, ["difference", "difference, low", "difference, high"]].tolist()
+        expected = row(compared, metric, average)[["difference", "low", "high"]]
+        assert ends == pytest.approx(expected.tolist())
 
 
 def test_patients_are_paired_over_the_combinations():
@@ -76,22 +71,36 @@ def test_runs_of_other_images_and_missing_runs_are_refused():
             variation_table(nothing)
 
 
-def test_every_variant_is_scored_at_its_own_threshold(monkeypatch, tmp_path):
-    """Each model predicts 0.5 everywhere; those of seed 2 have a threshold above it."""
-    masks = np.ones((3, 4, 4), np.uint8)
+def test_every_variant_is_scored_at_its_own_threshold_and_the_size_of_the_study(
+    monkeypatch, tmp_path
+):
+    """Images of two halves, 0.2 and 0.8, at 32 or 64 pixels; seed 2 has a threshold above both."""
     index = pd.DataFrame({"name": list("abc"), "patient": list("123"), "group": "virus"})
     split = pd.Series({"a": "test", "b": "train", "c": "test"})
+    sizes = []
+
+    def arrays_for(study, recipe):
+        masks = np.zeros((3, recipe.size, recipe.size), np.uint8)
+        masks[:, recipe.size // 2 :] = 1
+        return Arrays(masks, masks, index)
+
+    def predict_images(segmenter, arrays, rows):
+        sizes.append(arrays.masks.shape[1])
+        return np.where(arrays.masks[rows], np.float32(0.8), np.float32(0.2))
 
     def segmenter(path):
-        return SimpleNamespace(threshold=0.9 if path.name.endswith("seed-2") else 0.5)
+        return SimpleNamespace(threshold=0.9 if "seed-2" in path.name else 0.5)
 
-    predicted = np.full((2, 4, 4), 0.5, np.float32)
+    for function in (arrays_for, predict_images):
+        monkeypatch.setattr(variation, function.__name__, function)
     monkeypatch.setattr(variation, "load_segmenter", segmenter)
-    monkeypatch.setattr(variation, "predict_images", lambda *arguments: predicted)
-    monkeypatch.setattr(variation, "arrays_for", lambda *arguments: Arrays(masks, masks, index))
-    study = SimpleNamespace(recipe=QUICK, vary={"seed": ("1", "2")}, model=tmp_path.joinpath)
+    vary = {"size": ("64", "32"), "seed": ("1", "2")}
+    study = SimpleNamespace(recipe=QUICK, vary=vary, model=tmp_path.joinpath)
     for table in variation_tables(study, split).values():
-        assert table["label"].tolist() == ["SegNet", "DeepLabV3"]
-        assert table["seeds"].tolist() == table["images"].tolist() == [2, 2]
-        assert table["value"].tolist() == [0.5, 0.5]  # 1 with seed 1, 0 with seed 2
+        assert table["label"].tolist() == [
+            *("SegNet, size 64", "SegNet, size 32", "DeepLabV3, size 64", "DeepLabV3, size 32")
+        ]
+        assert table["seeds"].tolist() == table["images"].tolist() == [2] * 4
+        assert table["value"].tolist() == [0.5] * 4  # 1 with seed 1, 0 with seed 2
+    assert sizes == [64, 64, 32, 32] * 2
     assert variation_tables(SimpleNamespace(vary={}), split) == {}

@@ -20,9 +20,10 @@ def check(options: Namespace) -> None:
     out = options.out or Path("results", "check", options.data.resolve().name)
     refuse_other_files(out)
     with tempfile.TemporaryDirectory(prefix="pneumo_keras-") as scratch:
-        place = (str(options.data), options.target, options.recipe, scratch)
-        how = (parse_settings(options), options.labels, options.layout, options.normals)
-        study = begin_study(*place, *how)
+        study = begin_study(
+            *(str(options.data), options.target, options.recipe, scratch),
+            *(parse_settings(options), options.labels, options.layout, options.normals),
+        )
         split_settings = ("split_by", "test_share", "validation_share", "seed")
         examination = examine(
             *(study.data, study.masks, study.target, study.labels),

@@ -6,12 +6,11 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pneumo_keras.dataset.images import is_image_file, is_inverted
 from pneumo_keras.dataset.labelme import write_annotation
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.predict import load_segmenter, predict_file, write_marked
+from pneumo_keras.progress import progress_bar
 
 
 def predict(options: Namespace) -> None:
@@ -37,7 +36,7 @@ def predict(options: Namespace) -> None:
     if segmenter.status:
         print(f"WARNING: {options.model}: {segmenter.status}")
     shares = {}
-    for path in tqdm(images, "predict", unit="image", disable=len(images) < 3):
+    for path in progress_bar(images, "predict", show=len(images) > 2):
         image, mask = predict_file(segmenter, path)
         name = names[path]
         write_marked(image, mask, name, out)

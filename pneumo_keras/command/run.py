@@ -39,7 +39,10 @@ def run(options: Namespace) -> None:
         "normals": options.normals,
         "out": str(options.out.resolve()),
         "resume": options.resume,
-        "vary": parse_variation(options.vary),
+        "vary": {
+            key: tuple(_absolute(key, value) for value in values)
+            for key, values in parse_variation(options.vary).items()
+        },
     }
     study = begin_study(**parameters)
     parameters |= {"skip_bad": options.skip_bad, "allow_outside": options.allow_outside}
@@ -94,11 +97,17 @@ def parse_settings(options: Namespace) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise StudyError(f"--set {pair}: write it as KEY=VALUE")
+        value = _absolute(key, value)
         if settings.setdefault(key, value) != value:
             raise StudyError(f"{key}: given as {settings[key]} and as {value}; give one")
-        if key.endswith("weights") and Path(value).is_file():
-            settings[key] = str(Path(value).resolve())
     return settings
+
+
+def _absolute(key: str, value: str) -> str:
+    """A setting's value, absolute if it is the path of a file: notebooks run elsewhere."""
+    if key.endswith("weights") and Path(value).is_file():
+        return str(Path(value).resolve())
+    return value
 
 
 def train(options: Namespace) -> None:

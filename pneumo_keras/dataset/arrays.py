@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pneumo_keras.config import Recipe
 from pneumo_keras.dataset.images import read_image, read_mask
@@ -16,6 +15,7 @@ from pneumo_keras.dataset.mask_index import read_mask_index
 from pneumo_keras.dataset.resize import resize_image, resize_mask
 from pneumo_keras.errors import StudyError
 from pneumo_keras.files import atomic_write, remove_partial, write_csv, write_json
+from pneumo_keras.progress import progress_bar
 from pneumo_keras.study import Study
 
 BATCH = 256  # images resized before they are written, which bounds the memory
@@ -23,20 +23,23 @@ BATCH = 256  # images resized before they are written, which bounds the memory
 
 @dataclass(frozen=True)
 class Arrays:
-    """The images of a study, ready for a network.
+    """The images of a study, ready for a network."""
 
-    Attributes:
-        images: (images, size, size) uint8, 0..255, memory-mapped.
-        masks: (images, size, size) uint8, 0 or 1, memory-mapped.
-        index: one row per image, in the same order; columns as in `mask_index`.
-        clahe, letterbox: how the images were resized, see `resize`.
-    """
-
-    images: np.ndarray
-    masks: np.ndarray
-    index: pd.DataFrame
-    clahe: bool = False
+    images: np.ndarray  # (images, size, size) uint8, 0..255, memory-mapped
+    masks: np.ndarray  # (images, size, size) uint8, 0 or 1, memory-mapped
+    index: pd.DataFrame  # one row per image, in the same order; columns as in `mask_index`
+    clahe: bool = False  # how the images were resized, see `resize`
     letterbox: bool = False
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise StudyError if the arrays were made with other settings than the recipe's."""
+        made = {"size": self.images.shape[1], "clahe": self.clahe, "letterbox": self.letterbox}
+        for setting, value in made.items():
+            if getattr(recipe, setting) != value:
+                raise StudyError(
+                    f"the arrays were made with {setting}={value}, but the recipe says "
+                    f"{getattr(recipe, setting)}: run notebook 02 again"
+                )
 
     def rows(self, split: pd.Series, part: str) -> np.ndarray:
         """Row numbers of the images of one part (train, validation or test) of a split."""
@@ -52,14 +55,10 @@ def write_arrays(
     clahe: bool = False,
     letterbox: bool = False,
 ) -> Arrays:
-    """Resize all images and masks into `images.npy` and `masks.npy`.
+    """Resize all images and masks of an index into `images.npy` and `masks.npy`.
 
-    Args:
-        index: from `write_masks`.
-        data, masks: folders of the images and of their masks.
-        folder: for the arrays.
-        size: side in pixels.
-        clahe, letterbox: see `resize`.
+    `data` and `masks` are the folders of the images and of their masks, `folder` that of the
+    arrays; for `size` (pixels), `clahe` and `letterbox` see `resize`.
 
     Raises:
         StudyError: if an image or mask cannot be read, or their sizes differ.
@@ -81,7 +80,7 @@ def write_arrays(
         open(images_path, "wb") as images_file,
         open(masks_path, "wb") as masks_file,
         ThreadPoolExecutor() as pool,
-        tqdm(total=len(index), desc="images to arrays", unit="image") as bar,
+        progress_bar(None, "images to arrays", len(index)) as bar,
     ):
         # Written, not mapped: on a full disk, writing to a mapped file kills the process.
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(index), size, size)}
@@ -139,11 +138,9 @@ def arrays_for(study: Study, recipe: Recipe) -> Arrays:
     settings = {"size": recipe.size, "clahe": recipe.clahe, "letterbox": recipe.letterbox}
     if all(getattr(study.recipe, key) == value for key, value in settings.items()):
         return load_arrays(study.arrays)
-    folder = study.arrays.with_name(
-        "-".join(["arrays", *(f"{k}-{v}" for k, v in settings.items())])
-    )
-    try:
+    name = "-".join(["arrays", *(f"{key}-{value}" for key, value in settings.items())])
+    folder = study.arrays.with_name(name)
+    index = read_mask_index(study.masks)
+    if (folder / "index.csv").exists() and load_arrays(folder).index.equals(index):
         return load_arrays(folder)
-    except StudyError:
-        index = read_mask_index(study.masks)
-        return write_arrays(index, study.data, study.masks, folder, **settings)
+    return write_arrays(index, study.data, study.masks, folder, **settings)

@@ -41,12 +41,8 @@ def augment(
     size = (side, side)
     image = cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REPLICATE)  # bilinear
     mask = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST)
-    return cv2.LUT(image, _grey_levels(rng)), mask
-
-
-def _grey_levels(rng: np.random.Generator) -> np.ndarray:
-    """The new grey level of each: gamma, then contrast about the middle, then brightness."""
+    # The new grey level of each: gamma, then contrast about the middle, then brightness.
     grey = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-GAMMA, GAMMA))
     grey = (grey - 0.5) * (1 + rng.uniform(-CONTRAST, CONTRAST)) + 0.5
     grey = 255 * grey + rng.uniform(-BRIGHTNESS, BRIGHTNESS)
-    return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+    return cv2.LUT(image, np.clip(np.round(grey), 0, 255).astype(np.uint8)), mask

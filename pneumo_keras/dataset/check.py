@@ -73,14 +73,10 @@ def examine(
     progress: bool = True,
     **settings,
 ) -> Examination:
-    """Check a data folder with the functions with which `run` reads it.
+    """Check a data folder, which is not changed, with the functions with which `run` reads it.
 
-    Args:
-        data: folder of images and annotations, which is not changed.
-        masks: an empty folder to draw the masks in.
-        target, labels, skip_bad, progress: as for `write_masks`.
-        layout, normals, allow_outside: as for `find_images`.
-        split_by, **settings: as for `split_images`.
+    Masks are drawn in `masks`, an empty folder. The other arguments are those of `find_images`,
+    `write_masks` and `split_images`.
     """
     data, masks = Path(data), Path(masks)
     drawing = MaskDrawing(declare_labels(target, labels), data, masks, masks)
@@ -88,11 +84,9 @@ def examine(
         records = find_images(data, layout, target, normals, allow_outside)
     except StudyError as error:
         return Examination(data, masks, [Finding("folder", (), str(error), refused=True)])
-    drawing.draw(records, progress)
-    rows, stop = drawing.rows, not (skip_bad and drawing.rows)
-    findings = [
-        Finding("image", (one["annotation"],), one["reason"], stop) for one in drawing.refused
-    ]
+    rows, refused = drawing.draw(records, progress)
+    stop = not (skip_bad and rows)
+    findings = [Finding("image", (one["annotation"],), one["reason"], stop) for one in refused]
     index, splits = pd.DataFrame(rows), {}
     if rows:
         problems = label_problems(rows, drawing.labels, drawing.unknown)
@@ -139,10 +133,10 @@ def given_split(index: pd.DataFrame) -> Splits:
 def _duplicates(index: pd.DataFrame, splits: Splits) -> Iterator[Finding]:
     """Images of identical content, and groups of other images that look the same."""
     found = []
-    for _, images in index.groupby("content_hash", sort=False):
-        if len(images) > 1:
-            differ = ", marked differently" if images["target_share"].nunique() > 1 else ""
-            found.append(("same image", images, f"are identical{differ}"))
+    copies = index[index.duplicated("content_hash", keep=False)]
+    for _, images in copies.groupby("content_hash", sort=False):
+        differ = ", marked differently" if images["target_share"].nunique() > 1 else ""
+        found.append(("same image", images, f"are identical{differ}"))
     unique = index.drop_duplicates("content_hash").reset_index(drop=True)
     pairs = near_pairs(unique["perceptual_hash"].tolist())
     graph = coo_array((np.ones(len(pairs)), pairs[:, :2].T), shape=(len(unique),) * 2)

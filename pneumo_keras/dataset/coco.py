@@ -4,8 +4,6 @@ An image without any annotation counts as not annotated; one that shows other ca
 empty mask.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections import defaultdict
@@ -18,8 +16,14 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from pneumo_keras.dataset.labelme import label_key
-from pneumo_keras.dataset.records import ImageRecord, refuse_two_annotations, refused
-from pneumo_keras.dataset.references import LabelMasks, Reference, refuse_other_size
+from pneumo_keras.dataset.records import (
+    ImageRecord,
+    LabelMasks,
+    Reference,
+    refuse_other_size,
+    refuse_two_annotations,
+    refused,
+)
 from pneumo_keras.dataset.shapes import Malformed, is_coordinate
 from pneumo_keras.dataset.tree import Tree
 from pneumo_keras.errors import StudyError
@@ -53,11 +57,8 @@ class CocoShapes(Reference):
 def rasterize_coco(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Rasterise the `segmentation` of one annotation to bool (height, width).
 
-    Args:
-        segmentation: Polygons, each a list of x and y in turn, in pixels; or run lengths
-            `{"size": [height, width], "counts": ...}`, compressed (text) or not (a list).
-        height: Height of the image in pixels.
-        width: Width of it.
+    It is a list of polygons, each a list of x and y in turn, in pixels; or run lengths
+    `{"size": [height, width], "counts": ...}`, compressed (text) or not (a list).
 
     Raises:
         Malformed: It is none of these, or has another size.

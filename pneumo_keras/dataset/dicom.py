@@ -6,8 +6,6 @@ first window, and without either the range of the values present. MONOCHROME1, w
 bright, is inverted, so that bone is bright in every image. Padding is black.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Iterator
@@ -29,8 +27,6 @@ _FAR = 1e12  # beyond any window
 class Header(NamedTuple):
     """What is known of a DICOM radiograph without its pixels."""
 
-    height: int
-    width: int
     spacing: tuple[float, float] | None  # height and width of a pixel in mm
     inverted: bool  # MONOCHROME1
 
@@ -53,24 +49,26 @@ def decode_dicom(content: bytes, name: str) -> np.ndarray:
         header = _header(dataset, name)
         if "PixelData" not in dataset:
             raise StudyError(f"{name} is DICOM without pixels, a report or a plan: leave it out")
-        if header.height * header.width > MAX_PIXELS:
+        if dataset.Rows * dataset.Columns > MAX_PIXELS:
             raise StudyError(f"{name} has more than 64 million pixels: save it smaller")
         _refuse_wrong_length(dataset, name)
         stored = dataset.pixel_array
-        # Every step works on single values, so one grey level per value is enough.
-        lowest = int(stored.min())
-        values = np.arange(lowest, int(stored.max()) + 1)
+        # By row, since indices of a whole image would take 8 bytes a pixel; in a table of 2¹⁶
+        # entries, numpy counts negative values from the end.
+        present = np.zeros(2**16, bool)
+        for row in stored:
+            present[row] = True
+        values = np.flatnonzero(present).astype(stored.dtype).astype(np.int64)
         padding = _is_padding(values, dataset)
-        present = np.zeros(len(values), bool)
-        for line in stored:  # by line, since indices of a whole image would take 8 bytes a pixel
-            present[line.astype(np.intp) - lowest] = True
-        greys = _greys(dataset, values, present & ~padding)
+        greys = _greys(dataset, values, ~padding)
         if header.inverted:
             greys = 255 - greys
         greys[padding] = 0
+        grey_of = np.zeros(2**16, np.uint8)
+        grey_of[values] = greys
         image = np.empty(stored.shape, np.uint8)
-        for row, line in enumerate(stored):
-            image[row] = greys[line.astype(np.intp) - lowest]
+        for number, row in enumerate(stored):
+            image[number] = grey_of[row]
         return image
 
 
@@ -87,7 +85,7 @@ def _header(dataset: Dataset, name: str) -> Header:
     bits = dataset.get("BitsAllocated")
     if bits not in (8, 16):
         raise StudyError(f"{name} has {bits} bits a pixel: export it with 8 or 16")
-    return Header(dataset.Rows, dataset.Columns, _spacing(dataset), photometric == "MONOCHROME1")
+    return Header(_spacing(dataset), photometric == "MONOCHROME1")
 
 
 def _spacing(dataset: Dataset) -> tuple[float, float] | None:
@@ -96,23 +94,24 @@ def _spacing(dataset: Dataset) -> tuple[float, float] | None:
             row, column = map(float, dataset.get(keyword))
         except (TypeError, ValueError):  # absent, empty, a single number or not a number
             continue
-        if all(math.isfinite(side) and side > 0 for side in (row, column)):
+        if min(row, column) > 0 and math.isfinite(row + column):
             return row, column
     return None
 
 
 def _refuse_wrong_length(dataset: Dataset, name: str) -> None:
     """Refuse uncompressed pixels that do not fill the rows, which would give a skewed image."""
-    compressed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
     length = len(dataset.PixelData)
     expected = dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8
     too_long = length > expected + 1 and dataset.PixelData[expected:].strip(b"\0")
-    if not compressed and (length < expected or too_long):
+    if length < expected or too_long:
         raise StudyError(f"{name} has {length} bytes of pixels, not {expected}: export it again")
 
 
-def _greys(dataset: Dataset, values: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Grey level of each value, 0 to 255 before any inversion."""
+def _greys(dataset: Dataset, values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Grey level of each value, 0 to 255 before any inversion; `inside` are those of no padding."""
     shown = apply_modality_lut(values, dataset)
     if dataset.get("VOILUTSequence"):
         table = dataset.VOILUTSequence[0]
@@ -125,7 +124,7 @@ def _greys(dataset: Dataset, values: np.ndarray, present: np.ndarray) -> np.ndar
         with np.errstate(over="ignore"):  # a sigmoid window
             black, white = apply_voi_lut(np.array([-_FAR, _FAR]), dataset)
     else:
-        seen = shown[present] if present.any() else shown
+        seen = shown[inside] if inside.any() else shown
         black, white = seen.min(), max(seen.max(), seen.min() + 1)
     return np.round(np.clip((shown - black) / (white - black), 0, 1) * 255).astype(np.uint8)
 

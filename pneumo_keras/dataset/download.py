@@ -56,11 +56,7 @@ RELEASES = {
 
 
 def download(name: str, out: Path | None = None) -> None:
-    """Print the licence and size of a data set, download what is missing, and check it.
-
-    Args:
-        name: key of `RELEASES`.
-        out: folder to download to; by default `name` in the current folder.
+    """Print the licence and size of a data set, download what is missing to `out`, and check it.
 
     Raises:
         StudyError: if the data set is not known, cannot be downloaded or arrived incomplete.
@@ -77,10 +73,9 @@ def download(name: str, out: Path | None = None) -> None:
         raise StudyError(f"{out} holds something else: choose another folder with --out")
     print(f"{out} has it already" if is_complete else f"downloading to {out}", flush=True)
     try:
-        if not is_complete and release.page.startswith(KAGGLE):
-            _from_kaggle(release.page, out)
-        elif not is_complete:
-            _from_git(release.page, out)
+        if not is_complete:
+            client = _from_kaggle if release.page.startswith(KAGGLE) else _from_git
+            client(release.page, out)
         print(_check(release, out))
     except Exception as error:  # noqa: BLE001 (those of kagglehub have no common class)
         why = str(error).partition("\n")[0]
@@ -88,10 +83,9 @@ def download(name: str, out: Path | None = None) -> None:
             why = f"{name} could not be downloaded ({type(error).__name__}: {why})"
         by_hand = f"download it by hand from {release.page} and unpack it into {out}"
         raise StudyError(f"{why}: {by_hand}, then try again") from None
-    if release.layout:
-        print(f"run it with python -m pneumo_keras run --data {out}")
-    else:
-        print(f"it has no outlines: draw some with python -m pneumo_keras annotate {out}")
+    run, annotate = (f"python -m pneumo_keras {command}" for command in ("run --data", "annotate"))
+    no_outlines = f"it has no outlines: draw some with {annotate} {out}"
+    print(f"run it with {run} {out}" if release.layout else no_outlines)
 
 
 def _check(release: Release, out: Path) -> str:
@@ -133,18 +127,20 @@ def _from_kaggle(page: str, out: Path) -> None:
 def _from_git(page: str, out: Path) -> None:
     """With git, step by step: an interrupted `git clone` would delete what it has."""
     out.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+
+    def git(arguments: str, *more: str, check: bool = True) -> bool:
+        command = ["git", *arguments.split(), *more]
+        done = subprocess.run(
+            command, cwd=out, env=environment, check=check, stdout=subprocess.PIPE
+        )
+        return done.returncode == 0
+
     if not (out / ".git").is_dir():
-        _git(out, "init", "--quiet")
-        _git(out, "remote", "add", "origin", page)
-    if _git(out, "rev-parse", "--verify", "--quiet", "HEAD", check=False):
-        _git(out, "checkout-index", "--all", "--quiet", check=False)  # only what is missing
+        git("init --quiet")
+        git("remote add origin", page)
+    if git("rev-parse --verify --quiet HEAD", check=False):
+        git("checkout-index --all --quiet", check=False)  # only what is missing
     else:
-        _git(out, "fetch", "--depth", "1", "origin", "HEAD")
-        _git(out, "reset", "--quiet", "--hard", "FETCH_HEAD")
-
-
-def _git(out: Path, *arguments: str, check: bool = True) -> str:
-    command, environment = ["git", *arguments], {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    output = subprocess.PIPE
-    done = subprocess.run(command, cwd=out, env=environment, check=check, text=True, stdout=output)
-    return done.stdout.strip()
+        git("fetch --depth 1 origin HEAD")
+        git("reset --quiet --hard FETCH_HEAD")

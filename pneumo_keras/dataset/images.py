@@ -5,8 +5,6 @@ the same frame, so every height, width and coordinate of this package refers to 
 The content of a file decides how it is read, not its suffix.
 """
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 
@@ -30,22 +28,12 @@ def read_image(path: str | Path) -> np.ndarray:
     Colour becomes grey by the ITU-R 601 luma, transparency is dropped, and 16 bits are scaled to 8
     (65535 becomes 255; with colour or alpha, the upper byte is taken).
 
-    Args:
-        path: JPEG, PNG, BMP, TIFF or DICOM; grey, RGB or palette, 8 or 16 bit.
-
     Returns:
-        uint8 array (height, width), 0 to 255.
+        uint8 (height, width), 0 to 255.
 
     Raises:
         StudyError: The file is missing, damaged, or not such an image; it has more than 64 million
             pixels (said before any is decoded), a side of one pixel, or holds several images.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "a.png"
-        >>> write_png(path, np.full((2, 3), 7, np.uint8))
-        >>> read_image(path).tolist()
-        [[7, 7, 7], [7, 7, 7]]
     """
     return decode_image(_read(path), str(path))
 
@@ -69,13 +57,6 @@ def read_mask(path: str | Path) -> np.ndarray:
     Raises:
         StudyError: The file is unreadable, holds several values besides 0, or is in colour (a
             palette, as LabelMe writes it, is accepted).
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "mask.png"
-        >>> write_png(path, np.array([[True, False]]))
-        >>> read_mask(path).tolist()
-        [[True, False]]
     """
     image = _decode(_read(path), str(path))
     if image.mode in ("RGB", "RGBA") and np.ptp(np.asarray(image)[..., :3], axis=-1).any():
@@ -137,21 +118,17 @@ def image_format(path: Path) -> str:
 
 
 def write_png(path: str | Path, array: np.ndarray) -> None:
-    """Write an 8-bit PNG atomically.
+    """Write an 8-bit PNG atomically, creating its folder.
 
-    Args:
-        path: File to write; its folder is created.
-        array: uint8 (height, width), bool (written as 0 and 255), or uint8 RGB (height, width, 3).
-
-    Raises:
-        StudyError: The file cannot be written.
+    The array is uint8 or bool (written as 0 and 255) of (height, width), or uint8 RGB.
     """
     if array.dtype == bool:
         array = array.astype(np.uint8) * 255
     if array.dtype != np.uint8 or (array.ndim != 2 and array.shape[2:] != (3,)):
         raise TypeError(f"expected uint8 or bool (H, W) or RGB, not {array.dtype} {array.shape}")
-    array = array[..., ::-1] if array.ndim == 3 else array  # OpenCV's order is BGR
-    _, content = cv2.imencode(".png", np.ascontiguousarray(array))  # much faster than Pillow
+    if array.ndim == 3:
+        array = cv2.cvtColor(array, cv2.COLOR_RGB2BGR)
+    _, content = cv2.imencode(".png", array)  # much faster than Pillow
     write_bytes(path, content.tobytes())
 
 

@@ -1,21 +1,7 @@
 """LabelMe annotations: read the files of releases 3 to 7, rasterise them, write them.
 
-LabelMe itself is not needed. `rasterize` agrees with LabelMe 6.3.1 pixel by pixel: vertices are
-truncated to whole pixels and the outline belongs to the region, so a 10×10 polygon covers 11×11 =
-121 pixels, about half its perimeter more than its geometric area. Regions are clipped to the image.
-
-* `polygon`, `rectangle`, `oriented_rectangle`, `circle` and `mask` are filled.
-* `linestrip`, the "polyline" of the paper, is closed and filled as a polygon (LabelMe would draw
-  a stroke of 10 pixels).
-* `line`, `point`, `points` and a linestrip of two points enclose nothing and are refused under the
-  label that is rasterised. Shapes of other labels are not examined.
-
-Each label has a mask of its own, unaffected by shapes of other labels; shapes of one label unite. A
-shape labelled `_background_`, LabelMe's own word, erases what the shapes before it in the file
-drew: so a hole is cut. Labels are compared without case and surrounding spaces.
+LabelMe itself is not needed. Labels are compared without case and surrounding spaces.
 """
-
-from __future__ import annotations
 
 import json
 from collections import Counter
@@ -64,13 +50,6 @@ def label_key(label: str) -> str:
     return label.strip().casefold()
 
 
-def unknown_labels(annotation: Annotation, declared: Iterable[str]) -> list[str]:
-    """Labels of an annotation that are not declared, each once, in the order of the file."""
-    known = {BACKGROUND, *map(label_key, declared)}
-    labels = dict.fromkeys(shape.label for shape in annotation.shapes)
-    return [label for label in labels if label_key(label) not in known]
-
-
 def read_annotation(path: str | Path) -> Annotation:
     """Read a LabelMe JSON file of any release from 3 to 7, UTF-8 with or without byte order mark.
 
@@ -108,29 +87,28 @@ def refuse_unsound(annotation: Annotation, labels: Iterable[str], height: int, w
         name = f"{annotation.path}: shape {number} ({shape.label!r})"
         beyond = max(-points.min(), *(points.max(axis=0) - (width, height)))
         if beyond > tolerance:
-            size = f"{width}×{height}"
-            raise StudyError(
-                f"{name} reaches {beyond:.0f} pixels beyond the {size} image: redraw it"
-            )
+            reach = f"{beyond:.0f} pixels beyond the {width}×{height} image"
+            raise StudyError(f"{name} reaches {reach}: draw it again")
         closed = shape.shape_type in ("polygon", "linestrip")
         if closed and len(points) > 3 and crosses_itself(points):
             raise StudyError(f"{name} crosses itself: draw it again")
 
 
 def rasterize(annotation: Annotation, label: str, height: int, width: int) -> np.ndarray:
-    """Rasterise the shapes of one label as LabelMe would (see the top of this module).
+    """Rasterise the shapes of one label, which unite, as LabelMe 6.3.1 would, pixel by pixel.
 
-    Args:
-        annotation: The annotation.
-        label: Label, compared without case and surrounding spaces.
-        height: Height of the displayed image in pixels.
-        width: Width of it.
+    Vertices are truncated to whole pixels and the outline belongs to the region, so a 10×10 polygon
+    covers 11×11 = 121 pixels. Regions are clipped to the image. A `linestrip`, the "polyline" of
+    the paper, is closed and filled as a polygon (LabelMe would draw a stroke of 10 pixels). Shapes
+    of other labels do not matter, except `_background_`, LabelMe's own word, which erases what the
+    shapes before it in the file drew: so a hole is cut.
 
     Returns:
-        bool array (height, width), True inside.
+        bool (height, width), the size of the displayed image in pixels; True inside.
 
     Raises:
-        StudyError: A shape of this label, or of the background, encloses nothing.
+        StudyError: A shape of this label, or of the background, encloses nothing (`line`, `point`,
+            `points`, and `linestrip` of two points).
 
     Example:
         >>> square = Shape("lung", "rectangle", np.array([[2.0, 2.0], [12.0, 12.0]]))
@@ -139,12 +117,12 @@ def rasterize(annotation: Annotation, label: str, height: int, width: int) -> np
         121
     """
     canvas = Image.new("L", (width, height))
+    values = {BACKGROUND: 0, label_key(label): 1}
     for number, shape in enumerate(annotation.shapes, start=1):
-        key = label_key(shape.label)
-        if key not in (label_key(label), BACKGROUND):
+        if label_key(shape.label) not in values:
             continue
         try:
-            draw_shape(canvas, shape, 1 if key == label_key(label) else 0)
+            draw_shape(canvas, shape, values[label_key(shape.label)])
         except Malformed as error:
             name = f"{annotation.path}: shape {number} ({shape.label!r})"
             raise StudyError(f"{name} {error}: draw a polygon or delete it") from None
@@ -159,10 +137,10 @@ def write_annotation(
     width: int,
     overwrite: bool = False,
 ) -> None:
-    """Write a JSON file that LabelMe 4 to 7 opens.
+    """Write a JSON file that LabelMe 4 to 7 opens, creating its folder.
 
     Args:
-        path: File to write; its folder is created.
+        path: File to write.
         image_path: The image, relative to the folder of `path`.
         shapes: Shapes to write; none for an image without findings.
         height: Height of the displayed image in pixels.
@@ -200,9 +178,9 @@ def write_annotation(
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    key, count = Counter(key for key, _ in pairs).most_common(1)[0] if pairs else ("", 1)
-    if count > 1:
-        raise Malformed(f"the key {key!r} stands twice in one object")
+    repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    if repeated:
+        raise Malformed(f"the key {repeated[0]!r} occurs twice in one object")
     return dict(pairs)
 
 

@@ -4,9 +4,8 @@ An annotated Kermany release is such a folder, however it was unpacked: nested t
 Mendeley form without `val`. Only annotated images take part, and normal ones on request.
 """
 
-from __future__ import annotations
-
 import filecmp
+import json
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,18 +13,18 @@ from pathlib import Path, PureWindowsPath
 
 from pneumo_keras.dataset.images import IMAGE_SUFFIXES
 from pneumo_keras.dataset.labelme import Annotation, read_annotation
+from pneumo_keras.dataset.layout_rules import kermany_part
 from pneumo_keras.dataset.records import (
     NORMAL,
+    EmptyReference,
     ImageRecord,
-    kermany_part,
-    listed_for,
+    LabelMeFile,
+    modification_time,
     patient_from_name,
-    read_index,
     refuse_two_annotations,
     refused,
 )
-from pneumo_keras.dataset.references import EmptyReference, LabelMeFile, modification_time
-from pneumo_keras.dataset.tree import Tree, is_labelme
+from pneumo_keras.dataset.tree import Tree
 from pneumo_keras.errors import StudyError
 
 _NO_IMAGES = ("mask", "lung", "ground-truth", "label")  # folders named so hold no radiographs
@@ -33,7 +32,7 @@ _NO_IMAGES = ("mask", "lung", "ground-truth", "label")  # folders named so hold 
 
 def recognises(tree: Tree) -> bool:
     """Tell whether a tree holds a LabelMe file."""
-    return any(map(is_labelme, tree.json_files))
+    return any(map(_is_labelme, tree.json_files))
 
 
 def targets(tree: Tree) -> tuple[str, ...]:
@@ -42,13 +41,26 @@ def targets(tree: Tree) -> tuple[str, ...]:
 
 
 def find(tree: Tree, target: str, normals: bool) -> list[ImageRecord]:
-    """The annotated images, and on request the normal ones without annotation."""
+    """The annotated images; True adds the normal ones without annotation."""
     records = [record for path in tree.json_files if (record := _record(path, tree))]
     refuse_two_annotations(records)
     return records + (_normal_records(records, tree) if normals else [])
 
 
-def image_of(annotation: Annotation, tree: Tree) -> Path:
+def _is_labelme(path: Path) -> bool:
+    """Tell whether a JSON file is a LabelMe annotation, or was one before it was damaged."""
+    beside = any(path.with_suffix(suffix).is_file() for suffix in IMAGE_SUFFIXES)
+    try:
+        content = path.read_bytes()
+        document = json.loads(content.decode("utf-8-sig"))
+    except OSError:
+        return True  # reading it again tells what is wrong
+    except (ValueError, RecursionError):
+        return beside or b'"shapes"' in content
+    return "shapes" in document if isinstance(document, dict) else beside
+
+
+def _image_of(annotation: Annotation, tree: Tree) -> Path:
     """Find the image of an annotation: the annotation itself if it is only embedded there.
 
     It is looked for where `imagePath` says, relative to the annotation; then beside the annotation
@@ -87,9 +99,9 @@ def _record(path: Path, tree: Tree) -> ImageRecord | None:
     modified = modification_time(path)
     try:
         annotation = read_annotation(path)
-        image = image_of(annotation, tree)
+        image = _image_of(annotation, tree)
     except StudyError as error:
-        return refused(path, str(error)) if is_labelme(path) else None
+        return refused(path, str(error)) if _is_labelme(path) else None
     heavy = any(shape.mask is not None for shape in annotation.shapes)
     kept = None if heavy else replace(annotation, embedded=None)  # thousands must fit into memory
     reference = LabelMeFile(path, kept, modified)
@@ -98,22 +110,21 @@ def _record(path: Path, tree: Tree) -> ImageRecord | None:
 
 def _normal_records(annotated: Iterable[ImageRecord], tree: Tree) -> list[ImageRecord]:
     """Images of class normal that have no annotation, nor are copies of one that has."""
-    listed = read_index(tree.root / "index.csv")
     taken = {record.image.name for record in annotated}
     return [
         ImageRecord("", path, path, "", NORMAL, reference=EmptyReference(), part=_part(path, tree))
         for name in sorted(tree.images_by_name.keys() - taken)
         for path in _without_copies(tree.images_by_name[name])
-        if _is_normal(path, listed_for(path, path, tree, listed).group, tree.root)
+        if _is_normal(path, tree)
     ]
 
 
-def _is_normal(path: Path, listed_group: str, root: Path) -> bool:
-    folders = [name.lower() for name in path.relative_to(root).parts[:-1]]
+def _is_normal(path: Path, tree: Tree) -> bool:
+    folders = [name.lower() for name in path.relative_to(tree.root).parts[:-1]]
     if any(word in folder for folder in folders for word in _NO_IMAGES):
         return False
-    group = listed_group or patient_from_name(path.stem)[1] or (folders[-1] if folders else "")
-    return group.lower() == NORMAL
+    group = tree.listed(path).group or patient_from_name(path.stem)[1]
+    return group.lower() == NORMAL if group else folders[-1:] == [NORMAL]
 
 
 def _part(image: Path, tree: Tree) -> str:

@@ -1,25 +1,16 @@
 """Rules by which images and their masks are found in folders, paired by file name."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-from pneumo_keras.dataset.records import (
-    NORMAL,
-    ImageRecord,
-    listed_for,
-    match_masks,
-    read_index,
-    refused,
-)
-from pneumo_keras.dataset.references import EmptyReference, MaskFiles
-from pneumo_keras.dataset.tree import Tree
+from pneumo_keras.dataset.records import NORMAL, EmptyReference, ImageRecord, MaskFiles, refused
+from pneumo_keras.dataset.tree import Tree, relative_path
 
 ANY = ""  # the label of masks that show whatever the user segments
+_PARTS = {"train": "train", "val": "validation", "test": "test"}  # by folder, maybe with " set"
 
 
 @dataclass(frozen=True)
@@ -78,31 +69,59 @@ class Layout:
         self, folder: Path, tree: Tree, target: str, normals: bool
     ) -> Iterator[ImageRecord]:
         images = tree.images_below(folder / self.beside[0])
-        listed = read_index(tree.root / "index.csv")
         any_label = "pneumonia" if "lung" in self.targets(tree) else target
         masks, unmatched = {image: {} for image in images}, []
         for label, names in self.masks.items():
             for name in names:
                 below = tree.images_below(folder / name)
-                pairs, others = match_masks(images, below, self.mask_names)
+                pairs, others = _match_masks(images, below, self.mask_names)
                 unmatched += others
                 for image, mask in pairs.items():
                     masks[image].setdefault(label or any_label, []).append(mask)
-        must = self.complete == "folder" and any(target in found for found in masks.values())
+        must = self.complete == "everywhere" or (
+            self.complete == "folder" and any(target in found for found in masks.values())
+        )
         for image, found in masks.items():
             patient = re.match(self.patient, image.stem)
             group, part = self.group(folder, image), self.part(image, tree.root)
             record = ImageRecord("", image, image, patient[1] if patient else "", group, part=part)
-            listed_group = listed_for(image, image, tree, listed).group
             if target in found:
                 paths = {label: tuple(files) for label, files in found.items()}
                 reference = MaskFiles(paths, self.resize)
                 yield replace(record, annotation=paths[target][0], reference=reference)
-            elif normals and (group or listed_group).lower() == NORMAL:
+            elif normals and (group or tree.listed(image).group).lower() == NORMAL:
                 yield replace(record, group=NORMAL, reference=EmptyReference())
-            elif must or self.complete == "everywhere":
+            elif must:
                 names = ", ".join(form.format(image.stem) for form in self.mask_names)
                 problem = f"{image} has no mask in {folder} ({names}): add one, or leave it out"
                 yield refused(image, problem)
         for mask in unmatched:
             yield refused(mask, f"{mask} is the mask of no image: remove it")
+
+
+def _match_masks(
+    images: Iterable[Path], masks: Iterable[Path], forms: Sequence[str]
+) -> tuple[dict[Path, Path], list[Path]]:
+    """The mask of each image that has one, by their stems, and the masks that fit no image."""
+    left: dict[str, Path] = {}
+    unmatched = [mask for mask in masks if left.setdefault(mask.stem, mask) is not mask]
+    pairs = {}
+    for image in images:
+        stems = [form.format(image.stem) for form in forms]
+        if found := [stem for stem in stems if stem in left]:
+            pairs[image] = left.pop(found[0])
+    return pairs, sorted([*unmatched, *left.values()])
+
+
+def part_of(path: Path, root: Path) -> str:
+    """The part of the data set's own split that the folders above a path name, nearest first."""
+    for folder in relative_path(path, root).parts[-2::-1]:
+        if part := _PARTS.get(folder.lower().removesuffix(" set")):
+            return part
+    return ""
+
+
+def kermany_part(path: Path, root: Path) -> str:
+    """The same in the Kermany release, where the 16 images of `val` are few and count as train."""
+    part = part_of(path, root)
+    return "train" if part == "validation" else part

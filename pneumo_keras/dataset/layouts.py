@@ -3,22 +3,14 @@
 `data/SOURCES.md` describes every layout and says how to add one.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pneumo_keras.dataset import coco, general_blockchain, labelme_layout
 from pneumo_keras.dataset.labelme import label_key
-from pneumo_keras.dataset.layout_rules import ANY, Layout
-from pneumo_keras.dataset.records import (
-    ImageRecord,
-    complete,
-    kermany_part,
-    part_of,
-    patient_from_name,
-)
+from pneumo_keras.dataset.layout_rules import ANY, Layout, kermany_part, part_of
+from pneumo_keras.dataset.records import ImageRecord, complete, patient_from_name
 from pneumo_keras.dataset.tree import Tree
 from pneumo_keras.errors import StudyError
 
@@ -170,8 +162,8 @@ def find_images(
         >>> (data / "person17_virus_3.png").touch()
         >>> write_annotation(data / "a.json", "person17_virus_3.png", [], height=9, width=9)
         >>> records = find_images(data)
-        >>> [(record.name, record.patient, record.group) for record in records]
-        [('person17_virus_3', 'virus:17', 'virus')]
+        >>> records[0].patient, records[0].group
+        ('virus:17', 'virus')
         >>> print(recognition_line(records))
         recognised as labelme: 1 image, licence not stated
     """
@@ -222,9 +214,7 @@ def _recognise(tree: Tree) -> Layout:
         return found[0]
     if found:
         names = ", ".join(layout.name for layout in found)
-        raise StudyError(
-            f"{tree.root} has several layouts ({names}): choose one with --layout NAME"
-        )
+        raise StudyError(f"{tree.root} has several layouts ({names}): choose with --layout NAME")
     kermany = kermany_images(tree)
     of_kermany = " of the Kermany set" if kermany else ""
     raise StudyError(
@@ -237,7 +227,7 @@ def _recognise(tree: Tree) -> Layout:
 def _named(name: str, tree: Tree) -> Layout:
     if name not in LAYOUTS:
         raise StudyError(f"no layout {name!r}: choose {AUTO} or one of {', '.join(LAYOUTS)}")
-    if not LAYOUTS[name].recognises(tree):
-        description = LAYOUTS[name].description
-        raise StudyError(f"{tree.root} is not laid out as {name}, which has {description}")
-    return LAYOUTS[name]
+    layout = LAYOUTS[name]
+    if not layout.recognises(tree):
+        raise StudyError(f"{tree.root} is not laid out as {name}, which has {layout.description}")
+    return layout

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from pneumo_keras.dataset import images, mask_index
 from pneumo_keras.dataset.hashes import content_hash, perceptual_hash
@@ -20,6 +19,7 @@ from pneumo_keras.dataset.mask_index import EMBEDDED, read_mask_index
 from pneumo_keras.dataset.records import ImageRecord
 from pneumo_keras.dataset.tree import is_mask_folder, relative_path
 from pneumo_keras.errors import StudyError
+from pneumo_keras.progress import progress_bar
 
 FORMAT = 3  # raised when the same annotation gives another mask or row than before
 
@@ -57,7 +57,6 @@ def write_masks(
         labels: all other labels that may occur; they may include the target.
         data: data folder, to which the paths in the index are relative.
         skip_bad: leave out images that cannot be used, instead of stopping.
-        progress: show a progress bar.
 
     Raises:
         StudyError: if an image or annotation cannot be used (unless `skip_bad`), a label is not
@@ -68,8 +67,7 @@ def write_masks(
     previous = _previous_rows(folder, records)
     with mask_index.scratch_folder(folder) as scratch:
         drawing = MaskDrawing(declared, data, folder, scratch, previous)
-        drawing.draw(records, progress)
-        rows, refused = drawing.rows, drawing.refused
+        rows, refused = drawing.draw(records, progress)
         if refused and not (skip_bad and rows):
             more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
             raise StudyError(refused[0]["reason"] + more)
@@ -109,28 +107,30 @@ def _previous_rows(folder: Path, records: Sequence[ImageRecord]) -> dict[str, di
 
 @dataclass
 class MaskDrawing:
-    """Masks drawn into a scratch folder, and their rows of the index."""
+    """Draw masks into a scratch folder, several at a time, and make their rows of the index."""
 
     labels: tuple[str, ...]  # declared, the target first
     data: Path  # data folder, to which the paths in the rows are relative
     folder: Path  # folder of masks, which stays as it is
     scratch: Path  # where new masks are written
     previous: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # old rows by name
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[dict[str, str]] = field(default_factory=list)  # with `annotation` and `reason`
     unknown: list[str] = field(default_factory=list)  # undeclared labels, once per file
 
-    def draw(self, records: Sequence[ImageRecord], progress: bool) -> None:
-        """Draw all masks, several at a time; collect rows and refusals in the order of records."""
+    def draw(
+        self, records: Sequence[ImageRecord], progress: bool
+    ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+        """Draw all masks; return their rows, and `annotation` and `reason` of images left out."""
+        rows, refused = [], []
         # Closing the map drops what is still to do when the user interrupts.
         with ThreadPoolExecutor() as pool, closing(pool.map(self._row, records)) as results:
-            bar = tqdm(results, "masks", len(records), unit="image", disable=not progress)
+            bar = progress_bar(results, "masks", len(records), show=progress)
             for result, record in zip(bar, records):
                 if isinstance(result, str):
                     annotation = relative_path(record.annotation, self.data).as_posix()
-                    self.refused.append({"annotation": annotation, "reason": result})
+                    refused.append({"annotation": annotation, "reason": result})
                 else:
-                    self.rows.append(result)
+                    rows.append(result)
+        return rows, refused
 
     def _row(self, record: ImageRecord) -> dict[str, Any] | str:
         """The row of an image, its mask drawn if the stamp has changed; or why it has none."""

@@ -1,35 +1,146 @@
-"""The record of an image, and what all layouts share: names, patients, pairs of image and mask.
+"""The record of an image: its name, patient and group, and its reference annotation.
 
-Patients matter because images of one patient must not fall on both sides of a split; groups because
-results are reported by group. Both come from index.csv or from the file names of the Kermany set,
-such as `person17_bacteria_54.jpeg` or `NORMAL2-IM-0017-0001.jpeg`. Its person numbers start again
-for each kind of pneumonia; hence a patient is `bacteria:17`, not 17.
+Images of one patient must not fall on both sides of a split, and results are reported by group.
+Both come from index.csv or from the file names of the Kermany set, such as
+`person17_bacteria_54.jpeg` or `NORMAL2-IM-0017-0001.jpeg`. Its person numbers start again for each
+kind of pneumonia; hence a patient is `bacteria:17`, not 17.
 """
 
-from __future__ import annotations
-
-import csv
 import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from pneumo_keras.dataset.references import Reference
+import cv2
+import numpy as np
+
+from pneumo_keras.dataset.images import read_mask
+from pneumo_keras.dataset.labelme import (
+    BACKGROUND,
+    Annotation,
+    label_key,
+    rasterize,
+    read_annotation,
+    refuse_unsound,
+)
 from pneumo_keras.dataset.tree import Tree, relative_path
 from pneumo_keras.errors import StudyError
 
 NORMAL = "normal"
-_PARTS = {
-    "train": "train",
-    "val": "validation",
-    "test": "test",
-}  # folder names, perhaps with " set"
 _PNEUMONIA = re.compile(r"person(?P<number>\d+)_(?P<kind>bacteria|virus)_\d+(_\d+)?", re.IGNORECASE)
 _NORMAL = re.compile(r"(?P<second>NORMAL2-)?IM-(?P<number>\d{4})-\d{4}(-\d{4})?", re.IGNORECASE)
-_FILE_COLUMNS = ("annotation", "image", "film", "file")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMasks:
+    """What is outlined in one image.
+
+    Labels that are not outlined, or have only shapes that enclose nothing, have no mask; the target
+    always has one.
+    """
+
+    masks: Mapping[str, np.ndarray]  # bool (height, width) by label
+    labels: Sequence[str]  # the labels that occur, as written in the reference
+    shapes: int  # number of outlines, mask files or crops
+    unknown: Sequence[str] = ()  # labels that occur though they were not declared
+
+
+class Reference:
+    """The reference annotation of one image."""
+
+    files: tuple[Path, ...] = ()  # what it is read from
+
+    def state(self) -> list[Any]:
+        """What changes when the reference changes though its files do not; fit for JSON."""
+        return []
+
+    def label_masks(self, image: Path, labels: Sequence[str], size: tuple[int, int]) -> LabelMasks:
+        """Make a mask for each label, the target first.
+
+        `size` is the height and width of the image in pixels; its path serves error messages.
+
+        Raises:
+            StudyError: The reference cannot be read, has another size than the image, or encloses
+                no region for the target.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class LabelMeFile(Reference):
+    """Outlines in a LabelMe file, which is parsed again only if it was modified."""
+
+    path: Path
+    annotation: Annotation | None = field(default=None, repr=False, compare=False)  # as parsed
+    modified: int = field(default=0, repr=False, compare=False)  # its modification time then
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
+
+    def label_masks(self, image: Path, labels: Sequence[str], size: tuple[int, int]) -> LabelMasks:
+        is_parsed = self.annotation and self.modified == modification_time(self.path)
+        annotation = self.annotation if is_parsed else read_annotation(self.path)
+        given = (annotation.height or size[0], annotation.width or size[1])
+        refuse_other_size(self.path, given, image, size)
+        refuse_unsound(annotation, labels, *size)
+        masks = {labels[0]: rasterize(annotation, labels[0], *size)}
+        for label in labels[1:]:
+            try:
+                masks[label] = rasterize(annotation, label, *size)
+            except StudyError:
+                continue  # lines or points, which matter only for the target
+        occurring = list(dict.fromkeys(shape.label for shape in annotation.shapes))
+        known = {BACKGROUND, *map(label_key, labels)}
+        unknown = [label for label in occurring if label_key(label) not in known]
+        return LabelMasks(masks, occurring, len(annotation.shapes), unknown)
+
+
+@dataclass(frozen=True)
+class MaskFiles(Reference):
+    """Mask images of the size of the image, or resized to it by nearest pixel."""
+
+    paths: Mapping[str, tuple[Path, ...]]  # by label; several of one label unite
+    resize: bool = False  # only for data sets documented to have masks of another size
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return tuple(path for paths in self.paths.values() for path in paths)
+
+    def state(self) -> list[Any]:
+        return [[label, *map(str, paths)] for label, paths in self.paths.items()]
+
+    def label_masks(self, image: Path, labels: Sequence[str], size: tuple[int, int]) -> LabelMasks:
+        found = {
+            label_key(label): np.any([self._read(path, image, size) for path in paths], axis=0)
+            for label, paths in self.paths.items()
+        }
+        masks = {label: found[label_key(label)] for label in labels if label_key(label) in found}
+        occurring = [label for label, mask in found.items() if mask.any()]
+        return LabelMasks(masks, occurring, len(self.files))
+
+    def _read(self, path: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
+        mask = read_mask(path)
+        if mask.shape == size:
+            return mask
+        if not self.resize:
+            refuse_other_size(path, mask.shape, image, size)
+        nearest = cv2.INTER_NEAREST_EXACT
+        return cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=nearest).astype(bool)
+
+
+@dataclass(frozen=True)
+class EmptyReference(Reference):
+    """The image shows nothing of the target, which is known without an annotation."""
+
+    def state(self) -> list[Any]:
+        return ["nothing"]
+
+    def label_masks(self, image: Path, labels: Sequence[str], size: tuple[int, int]) -> LabelMasks:
+        return LabelMasks({labels[0]: np.zeros(size, bool)}, [], 0)
 
 
 @dataclass(frozen=True)
@@ -53,14 +164,6 @@ class ImageRecord:
         return self.image == self.annotation and self.image.suffix.lower() == ".json"
 
 
-class Listed(NamedTuple):
-    """What index.csv says of one image; empty where it says nothing."""
-
-    patient: str = ""
-    group: str = ""
-    licence: str = ""
-
-
 def refused(path: Path, problem: str) -> ImageRecord:
     """The record of an image, or of a mask without one, that cannot be used."""
     return ImageRecord("", path, path, "", "", problem)
@@ -74,28 +177,22 @@ def complete(
     They come from index.csv in the data folder, then from the file name; an image of an unknown
     patient is its own patient.
     """
-    listed = read_index(tree.root / "index.csv")
-    names = unique_names([relative_path(record.image, tree.root) for record in records])
+    names = _unique_names([relative_path(record.image, tree.root) for record in records])
     completed = []
     for record, name in zip(records, names):
-        entry = listed_for(record.image, record.annotation, tree, listed)
+        listed = tree.listed(record.annotation, record.image)
         patient, group = patient_from_name(record.image.stem)
         known = {
-            "patient": record.patient or entry.patient or patient or name,
-            "group": record.group or entry.group or group or "unknown",
-            "licence": record.licence or entry.licence or licence,
+            "patient": record.patient or listed.patient or patient or name,
+            "group": record.group or listed.group or group or "unknown",
+            "licence": record.licence or listed.licence or licence,
         }
         completed.append(replace(record, name=name, layout=layout, **known))
     return completed
 
 
-def unique_names(images: Sequence[Path]) -> list[str]:
-    """The stem of each image, or as much of its path as tells it from the others.
-
-    Example:
-        >>> unique_names([Path("a/x.png"), Path("b/x.png"), Path("b/y.png")])
-        ['a__x', 'b__x', 'y']
-    """
+def _unique_names(images: Sequence[Path]) -> list[str]:
+    """The stem of each image, or as much of its path as distinguishes it from the others."""
     names = [path.stem for path in images]
     for longer in (
         lambda path: "__".join(path.with_suffix("").parts),
@@ -123,46 +220,6 @@ def patient_from_name(stem: str) -> tuple[str, str]:
     return "", ""
 
 
-def read_index(path: Path) -> dict[str, Listed]:
-    """Patient, group and licence of each file that an index.csv lists; empty without such a file.
-
-    Files are in the columns `annotation`, `image`, `film` or `file`, the patient in `patient_id` or
-    `patient`, the group in `group`, `subtype`, `finding` or `class`, the licence in `licence` or
-    `license`; other columns are ignored.
-
-    Raises:
-        StudyError: The file is not CSV, or lists a file twice with different entries.
-    """
-    listed: dict[str, Listed] = {}
-    for row in read_rows(path) if path.is_file() else ():
-        patient = _first(row, "patient_id", "patient")
-        group = _first(row, "group", "subtype", "finding", "class")
-        entry = Listed(patient, group, _first(row, "licence", "license"))
-        for column in _FILE_COLUMNS:
-            file = (row.get(column) or "").strip().replace("\\", "/")
-            if file and listed.setdefault(file, entry) != entry:
-                raise StudyError(f"{path} lists {file} twice, and differently: remove one row")
-    return listed
-
-
-def listed_for(image: Path, annotation: Path, tree: Tree, listed: Mapping[str, Listed]) -> Listed:
-    """What index.csv says of an image, by the path or file name of annotation or image."""
-    if not listed:
-        return Listed()
-    paths = [relative_path(path, tree.root) for path in (annotation, image)]
-    keys = [path.as_posix() for path in paths] + [path.name for path in paths]
-    return next((listed[key] for key in keys if key in listed), Listed())
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header, UTF-8 with or without byte order mark."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise StudyError(f"{path} is not a valid CSV file ({error}): fix or remove it") from None
-
-
 def refuse_two_annotations(records: Iterable[ImageRecord]) -> None:
     """Refuse two annotations of one image, which may hide behind links."""
     first: dict[str, ImageRecord] = {}
@@ -173,42 +230,14 @@ def refuse_two_annotations(records: Iterable[ImageRecord]) -> None:
             raise StudyError(f"{paths} both annotate {record.image}: remove one of them")
 
 
-def match_masks(
-    images: Iterable[Path], masks: Iterable[Path], forms: Sequence[str] = ("{}",)
-) -> tuple[dict[Path, Path], list[Path]]:
-    """Pair images with masks by their stems.
-
-    `forms` are the stems of a mask, made from that of its image, the preferred one first. Returned
-    are the mask of each image that has one, and the masks that belong to no image.
-
-    Example:
-        >>> images, masks = [Path("a.jpg"), Path("b.jpg")], [Path("mask_a.png"), Path("c.png")]
-        >>> match_masks(images, masks, ("{}", "mask_{}")) == ({images[0]: masks[0]}, masks[1:])
-        True
-    """
-    left: dict[str, Path] = {}
-    unmatched = [mask for mask in masks if left.setdefault(mask.stem, mask) is not mask]
-    pairs = {}
-    for image in images:
-        stems = [form.format(image.stem) for form in forms]
-        if found := [stem for stem in stems if stem in left]:
-            pairs[image] = left.pop(found[0])
-    return pairs, sorted([*unmatched, *left.values()])
+def refuse_other_size(path: Path, given: Sequence[int], image: Path, size: Sequence[int]) -> None:
+    """Refuse a reference of another height and width than those of the image."""
+    if tuple(given) != tuple(size):
+        theirs, ours = f"{given[1]}×{given[0]}", f"{size[1]}×{size[0]}"
+        reason = f"is for an image of {theirs} pixels, but {image} has {ours}"
+        raise StudyError(f"{path} {reason}: put image and annotation of one size there")
 
 
-def part_of(path: Path, root: Path) -> str:
-    """The part of the data set's own split that the folders above a path name, nearest first."""
-    folders = [
-        name.lower().removesuffix(" set") for name in relative_path(path, root).parts[-2::-1]
-    ]
-    return next((_PARTS[name] for name in folders if name in _PARTS), "")
-
-
-def kermany_part(path: Path, root: Path) -> str:
-    """The same in the Kermany release, whose 16 images of `val` are too few and count as train."""
-    part = part_of(path, root)
-    return "train" if part == "validation" else part
-
-
-def _first(row: Mapping[str, str | None], *columns: str) -> str:
-    return next((row[column].strip() for column in columns if row.get(column)), "")
+def modification_time(path: Path) -> int:
+    """Modification time of a file in ns; 0 if there is no such file."""
+    return path.stat().st_mtime_ns if path.is_file() else 0

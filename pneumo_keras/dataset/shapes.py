@@ -1,7 +1,5 @@
 """One shape of a LabelMe annotation: its record, its JSON form, and how it is drawn."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io
@@ -13,9 +11,17 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-# Number of points of each type.
-_EXACTLY = dict(rectangle=2, oriented_rectangle=4, circle=2, mask=2, line=2, point=1)
-_AT_LEAST = dict(polygon=3, linestrip=2, points=0)
+_COUNTS = {  # fewest and most points of each type
+    "polygon": (3, math.inf),
+    "rectangle": (2, 2),
+    "oriented_rectangle": (4, 4),
+    "circle": (2, 2),
+    "mask": (2, 2),
+    "line": (2, 2),
+    "linestrip": (2, math.inf),
+    "point": (1, 1),
+    "points": (0, math.inf),
+}
 _MAX_COORDINATE = 1e5  # pixels; no image is larger, and Pillow takes minutes for such a circle
 _CANVAS = 1024  # side in pixels of the canvas on which an outline is checked
 _MAX_LENGTH = 128  # of a checked outline, in multiples of that side
@@ -42,12 +48,12 @@ def shape_from_json(number: int, raw: Any) -> Shape:
         raise Malformed(f"shape {number} has no label")
     try:
         shape_type = raw.get("shape_type") or "polygon"  # the first releases knew no other
-        if not isinstance(shape_type, str) or shape_type not in _EXACTLY | _AT_LEAST:
+        if not isinstance(shape_type, str) or shape_type not in _COUNTS:
             raise Malformed(f"is of the unknown type {shape_type!r}")
         points = _points(raw.get("points"))
-        count, fewest = _EXACTLY.get(shape_type), _AT_LEAST.get(shape_type, 0)
-        if len(points) < fewest or count not in (None, len(points)):
-            expected = f"at least {fewest}" if count is None else count
+        fewest, most = _COUNTS[shape_type]
+        if not fewest <= len(points) <= most:
+            expected = fewest if fewest == most else f"at least {fewest}"
             raise Malformed(f"is a {shape_type} of {len(points)} points instead of {expected}")
         mask = _mask(raw.get("mask"), points) if shape_type == "mask" else None
     except Malformed as error:
@@ -74,24 +80,21 @@ def shape_to_json(shape: Shape) -> dict[str, Any]:
 
 
 def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
-    """Fill the region of a shape with a grey value, outline included, as LabelMe does.
+    """Fill the region of a shape with a value, outline included, as LabelMe does.
 
-    Args:
-        canvas: Image of mode L to draw into; the shape is clipped to it.
-        shape: Shape to draw.
-        value: Grey value.
+    The shape is clipped to the canvas, which is of mode L.
 
     Raises:
         Malformed: The shape encloses nothing.
     """
-    draw, shape_type = ImageDraw.Draw(canvas), shape.shape_type
+    draw = ImageDraw.Draw(canvas)
+    shape_type = shape.shape_type
     points = [(x, y) for x, y in shape.points.tolist()]
     is_closed = shape_type == "linestrip" and len(points) >= 3
     if is_closed or shape_type in ("polygon", "oriented_rectangle"):
         draw.polygon(points, fill=value, outline=value)
     elif shape_type == "rectangle":
-        (left, right), (top, bottom) = (sorted(axis) for axis in zip(*points))
-        draw.rectangle((left, top, right, bottom), fill=value, outline=value)
+        draw.rectangle((*np.min(points, axis=0), *np.max(points, axis=0)), value, value)
     elif shape_type == "circle":
         (x, y), (rim_x, rim_y) = points
         radius = math.sqrt((x - rim_x) ** 2 + (y - rim_y) ** 2)
@@ -112,13 +115,7 @@ def crosses_itself(points: np.ndarray) -> bool:
     is negative. By Pick's theorem the pixel count is larger by half of the pixels on the outline;
     a difference of all of those means a crossing. The small loops of an unsteady hand stay below.
 
-    Args:
-        points: float (N, 2), x and y of the vertices; the last joins the first.
-
-    Example:
-        >>> square = np.array([[0, 0], [9, 0], [9, 9], [0, 9.0]])
-        >>> crosses_itself(square), crosses_itself(square[[0, 2, 1, 3]])
-        (False, True)
+    `points` are float (N, 2), x and y of the vertices; the last joins the first.
     """
     scale = (_CANVAS - 1) / max(np.ptp(points, axis=0).max(), 1)
     vertices = np.round((points - points.min(axis=0)) * scale).astype(np.int32)
@@ -128,9 +125,7 @@ def crosses_itself(points: np.ndarray) -> bool:
     filled, outline = np.zeros((2, _CANVAS, _CANVAS), np.uint8)
     cv2.fillPoly(filled, [vertices], 1)
     cv2.polylines(outline, [vertices], True, 1)
-    x, y = vertices.astype(np.int64).T
-    next_x, next_y = following.astype(np.int64).T
-    shoelace = abs(int((x * next_y - next_x * y).sum())) / 2
+    shoelace = cv2.contourArea(vertices)
     return abs(cv2.countNonZero(filled) - shoelace) > cv2.countNonZero(outline) + 1
 
 

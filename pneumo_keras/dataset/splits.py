@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import DisjointSet
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumo_keras.errors import StudyError
@@ -54,7 +53,7 @@ def split_images(
     images["unit"] = _inseparable(images, split_by)
     images["stratum"] = images["group"].astype(str) + (images["target_share"] > 0).astype(str)
     if split_by == "official":
-        part = _official_parts(images)
+        part = _official_parts(images.assign(part=images.get("part", "")))
     else:
         part = pd.Series("train", index=images.index)
         part[_hold_out(images, test_share, seed, split_by)] = "test"
@@ -82,9 +81,8 @@ def read_or_split(path: Path, index: pd.DataFrame, split_by: str, **settings) ->
     crossing = crossing_patients(split, index)
     if split_by == "official" and len(crossing):
         count = f"{crossing.sum()} image(s) of {len(crossing)} patient(s)"
-        names = ", ".join(map(str, crossing.index))
-        message = f"the official split tests on {count} that it trains on: {names}"
-        warnings.warn(message, stacklevel=2)
+        message = f"the official split tests on {count} that it trains on: "
+        warnings.warn(message + ", ".join(map(str, crossing.index)), stacklevel=2)
     return split[sorted(index["name"])]
 
 
@@ -131,15 +129,10 @@ def crossing_copies(split: pd.Series, index: pd.DataFrame) -> list[list[str]]:
 def _inseparable(images: pd.DataFrame, split_by: str) -> pd.Series:
     """For each image, the first patient (or image name) of those that must stay together."""
     single = images["name" if split_by == "image" else "patient"].astype(str)
-    if "content_hash" not in images:
-        return single
-    # Each image is an edge of a graph, from its patient (or itself) to its content.
-    owner, owners = pd.factorize(single)
-    content, contents = pd.factorize(images["content_hash"])
-    nodes = len(owners) + len(contents)
-    edges = coo_array((np.ones(len(images)), (owner, len(owners) + content)), shape=(nodes, nodes))
-    _, component = connected_components(edges, directed=False)
-    return single.groupby(component[owner]).transform("min")
+    together, first = DisjointSet(single), {}
+    for owner, content in zip(single, images.get("content_hash", images["name"]), strict=True):
+        together.merge(owner, first.setdefault(content, owner))
+    return single.map(lambda owner: min(together.subset(owner)))
 
 
 def _hold_out(images: pd.DataFrame, share: float, seed: int, split_by: str) -> pd.Index:
@@ -167,13 +160,12 @@ def _hold_out(images: pd.DataFrame, share: float, seed: int, split_by: str) -> p
 
 
 def _official_parts(images: pd.DataFrame) -> pd.Series:
-    parts = images["part"].copy() if "part" in images else pd.Series("", index=images.index)
-    without = images["name"][~parts.isin(PARTS)].tolist()
+    without = images["name"][~images["part"].isin(PARTS)].tolist()
     problems = [f"no part for {len(without)} image(s), the first {without[0]}"] if without else []
-    problems += [f"no {part} image" for part in ("train", "test") if part not in set(parts)]
-    if problems:
-        raise StudyError(f"the official split has {problems[0]}: set split_by=patient")
-    return parts
+    problems += [f"no {part} image" for part in sorted({"test", "train"} - {*images["part"]})]
+    for problem in problems:
+        raise StudyError(f"the official split has {problem}: set split_by=patient")
+    return images["part"].copy()
 
 
 def _check_target(where: Path, split: pd.Series, index: pd.DataFrame) -> None:

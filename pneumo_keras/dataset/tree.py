@@ -1,22 +1,30 @@
-"""What lies in a data folder: its files, listed once, and what kind of JSON each file is."""
+"""The files of a data folder, listed once, and what its index.csv says of them."""
 
-from __future__ import annotations
-
+import csv
 import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pneumo_keras.dataset.images import IMAGE_SUFFIXES, is_image_file
+from pneumo_keras.dataset.images import is_image_file
 from pneumo_keras.dataset.shapes import is_plain
 from pneumo_keras.errors import StudyError
 
 _MASK_COLUMNS = {"name", "mask", "stamp"}  # by these the index.csv of masks is recognised
 _SKIPPED = ("__MACOSX",)  # copies of attributes that macOS puts into archives
 _COCO_KEYS = {"images", "annotations", "categories"}
+_FILE_COLUMNS = ("annotation", "image", "film", "file")
+
+
+class Listed(NamedTuple):
+    """What index.csv says of one file; empty where it says nothing."""
+
+    patient: str = ""
+    group: str = ""
+    licence: str = ""
 
 
 class Tree:
@@ -28,15 +36,6 @@ class Tree:
 
     Raises:
         StudyError: There is no such folder, or a file in it has a name that is not UTF-8.
-
-    Example:
-        >>> import tempfile
-        >>> root = Path(tempfile.mkdtemp())
-        >>> (root / "images").mkdir()
-        >>> (root / "images" / "a.png").touch()
-        >>> tree = Tree(root)
-        >>> [path.name for path in tree.images], tree.folders_with("images") == [root]
-        (['a.png'], True)
     """
 
     def __init__(self, root: str | Path, allow_outside: bool = False):
@@ -107,18 +106,46 @@ class Tree:
                 documents[path] = document
         return documents
 
+    def listed(self, *paths: Path) -> Listed:
+        """The entry of index.csv for the first of these paths, or of their names, that it has."""
+        if not self._index:
+            return Listed()
+        relative = [relative_path(path, self.root) for path in paths]
+        keys = [path.as_posix() for path in relative] + [path.name for path in relative]
+        return next((self._index[key] for key in keys if key in self._index), Listed())
 
-def is_labelme(path: Path) -> bool:
-    """Tell whether a JSON file is a LabelMe annotation, or was one before it was damaged."""
-    beside = any(path.with_suffix(suffix).is_file() for suffix in IMAGE_SUFFIXES)
+    @cached_property
+    def _index(self) -> dict[str, Listed]:
+        """The entries of index.csv by file as written there; empty if there is no such file.
+
+        Each value may be in one of several columns; other columns are ignored.
+        """
+        path = self.root / "index.csv"
+        index: dict[str, Listed] = {}
+        for row in read_rows(path) if path.is_file() else ():
+            entry = Listed(
+                _first(row, "patient_id", "patient"),
+                _first(row, "group", "subtype", "finding", "class"),
+                _first(row, "licence", "license"),
+            )
+            for column in _FILE_COLUMNS:
+                file = _first(row, column).replace("\\", "/")
+                if file and index.setdefault(file, entry) != entry:
+                    raise StudyError(f"{path} lists {file} twice, and differently: remove one row")
+        return index
+
+
+def _first(row: dict[str, str | None], *columns: str) -> str:
+    return next((row[column].strip() for column in columns if row.get(column)), "")
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file with a header, UTF-8 with or without byte order mark."""
     try:
-        content = path.read_bytes()
-        document = json.loads(content.decode("utf-8-sig"))
-    except OSError:
-        return True  # reading it again tells what is wrong
-    except (ValueError, RecursionError):
-        return beside or b'"shapes"' in content
-    return "shapes" in document if isinstance(document, dict) else beside
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise StudyError(f"{path} is not a valid CSV file ({error}): fix or remove it") from None
 
 
 def relative_path(path: Path, data: Path) -> Path:

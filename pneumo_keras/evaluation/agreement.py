@@ -1,7 +1,6 @@
-"""Agreement of two annotators of the same images: the ceiling to read scores against.
+"""Agreement of two annotators of the same images, neither of whom is the reference.
 
-Neither is the reference. An image on which only one of them marks anything scores 0; one on which
-neither does enters no mean.
+An image on which only one marks anything scores 0; one on which neither does enters no mean.
 """
 
 from pathlib import Path
@@ -12,7 +11,7 @@ import pandas as pd
 from pneumo_keras.dataset.images import IMAGE_SUFFIXES, read_mask
 from pneumo_keras.dataset.labelme import rasterize, read_annotation
 from pneumo_keras.errors import StudyError
-from pneumo_keras.evaluation.overlap import count_pixels, pooled_scores
+from pneumo_keras.evaluation.metrics import count_pixels, pooled_scores
 from pneumo_keras.files import write_csv
 
 
@@ -21,11 +20,8 @@ def agreement_by_image(
 ) -> pd.DataFrame:
     """Compute Dice and IoU of two annotators, image by image.
 
-    Args:
-        first: folder of masks, or of LabelMe annotations; files of both folders belong together
-            if they have one name but for the suffix.
-        second: that of the other annotator.
-        label: which to compare, where a folder holds annotations; masks have no labels.
+    Each has a folder of masks, or of LabelMe annotations, where `label` is compared; files of both
+    folders belong together if they have one name but for the suffix.
 
     Returns:
         One row for each image in both, by name: `name`, `dice`, `iou` (NaN where neither marks
@@ -39,18 +35,22 @@ def agreement_by_image(
     names = sorted(firsts.keys() & seconds.keys())
     if not names:
         raise StudyError(f"{first} and {second} have no file name in common: name them alike")
-    rows = [{"name": name} | _compare(firsts[name], seconds[name], label) for name in names]
+    rows = []
+    for name in names:
+        one, other = _mask(firsts[name], label), _mask(seconds[name], label)
+        if one.shape != other.shape:
+            raise StudyError(
+                f"{firsts[name]} has {one.shape[1]}×{one.shape[0]} pixels, {seconds[name]} "
+                f"{other.shape[1]}×{other.shape[0]}: both must be of the size of the image"
+            )
+        scores = pooled_scores(count_pixels(one[None], other[None]))
+        shares = {"first_share": one.mean(), "second_share": other.mean()}
+        rows.append({"name": name, "dice": scores["dice"], "iou": scores["iou"], **shares})
     return pd.DataFrame(rows)
 
 
 def agreement_summary(images: pd.DataFrame) -> pd.DataFrame:
-    """Summarise `agreement_by_image`, in the rows `dice` and `iou`, where either marks anything.
-
-    Example:
-        >>> table = agreement_summary(pd.DataFrame({"dice": [0.5, 1, np.nan], "iou": 0.4}))
-        >>> table.loc["dice", ["images", "mean", "smallest"]].tolist()
-        [2.0, 0.75, 0.5]
-    """
+    """Summarise `agreement_by_image`, in the rows `dice` and `iou`, where either marks anything."""
     table = images[["dice", "iou"]].agg(["count", "mean", "median", "std", "min", "max"]).T
     table.columns = ["images", "mean", "median", "sd", "smallest", "largest"]
     return table.astype({"images": int})
@@ -94,18 +94,6 @@ def _files(folder: str | Path) -> dict[str, Path]:
     if not by_name:
         raise StudyError(f"{folder} holds neither masks nor LabelMe annotations: check the path")
     return by_name
-
-
-def _compare(first: Path, second: Path, label: str) -> dict[str, float]:
-    one, other = _mask(first, label), _mask(second, label)
-    if one.shape != other.shape:
-        raise StudyError(
-            f"{first} has {one.shape[1]}×{one.shape[0]} pixels, {second} "
-            f"{other.shape[1]}×{other.shape[0]}: both must be of the size of the image"
-        )
-    scores = pooled_scores(count_pixels(one[None], other[None]))
-    shares = {"first_share": one.mean(), "second_share": other.mean()}
-    return {"dice": scores["dice"], "iou": scores["iou"], **shares}
 
 
 def _mask(path: Path, label: str) -> np.ndarray:

@@ -41,13 +41,8 @@ ANY = [(0.0, 1.0)]
 def foreground_share(accuracy: str, iou: str, digits: str = "exact") -> Interval | None:
     """Compute the lowest and highest share of foreground that a pooled accuracy and IoU allow.
 
-    Args:
-        accuracy: equation 2 of the paper as printed, such as `0.844`; its decimals count.
-        iou: equation 1 as printed.
-        digits: a key of `DIGITS`.
-
-    Returns:
-        Shares 0..1; None where none fits (an IoU above the accuracy).
+    Accuracy and IoU (equations 2 and 1 of the paper) are as printed, such as "0.844": the decimals
+    count. `digits` is a key of `DIGITS`. None if no share fits, for an IoU above the accuracy.
 
     Raises:
         StudyError: if either is no number between 0 and 1.
@@ -56,7 +51,8 @@ def foreground_share(accuracy: str, iou: str, digits: str = "exact") -> Interval
         >>> [round(end, 3) for end in foreground_share("0.844", "0.81")]
         [0.665, 0.821]
     """
-    return _share(_range(accuracy, digits), _range(iou, digits))
+    shares = _share(_range(accuracy, digits), _range(iou, digits))
+    return shares[0] if shares else None
 
 
 def largest_iou(accuracy: float, share: float) -> float:
@@ -76,19 +72,18 @@ def _range(text: str, digits: str) -> Interval:
     return max(value - below, 0.0), min(value + above, 1.0)
 
 
-def _share(accuracy: Interval, iou: Interval) -> Interval | None:
+def _share(accuracy: Interval, iou: Interval) -> list[Interval]:
     """Both ends grow with the IoU and fall with the accuracy: they are met in corners."""
     if iou[0] > accuracy[1]:
-        return None
+        return []
     if iou[0] == 1:  # no error at all: every share gives accuracy 1 and IoU 1
-        return 0.0, 1.0
+        return ANY
     low = iou[0] * (1 - accuracy[1]) / (1 - iou[0])
-    return low, 1.0 if iou[1] >= accuracy[0] else (1 - accuracy[0]) / (1 - iou[1])
+    return [(low, 1.0 if iou[1] >= accuracy[0] else (1 - accuracy[0]) / (1 - iou[1]))]
 
 
 def _pooled(a: float, j: float) -> list[Interval]:
-    share = _share((a, a), (j, j))
-    return [share] if share else []
+    return _share((a, a), (j, j))
 
 
 def _background(a: float, j: float) -> list[Interval]:
@@ -149,8 +144,7 @@ READINGS = (
 def audit_table(rows: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Compute what each reading makes of printed rows of one table, which has one test set.
 
-    Args:
-        rows: accuracy and IoU as printed, by the name of the row; one row or more.
+    `rows` are accuracy and IoU as printed, by the name of the row; one row or more.
 
     Returns:
         One row a reading: `definition`, `formula`, the shares of foreground that each row allows
@@ -163,40 +157,28 @@ def audit_table(rows: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """
     table = []
     for definition, formula, shares in READINGS:
-        exact, rounded = (
-            [_allowed(shares, *(_range(text, digits) for text in row)) for row in rows.values()]
-            for digits in ("exact", "rounded")
-        )
-        texts = [*map(_text, exact), _text(_common(exact)), _text(_common(rounded))]
-        table.append((definition, formula, *texts, _verdict(exact, rounded)))
+        exact = [_allowed(shares, *row, "exact") for row in rows.values()]
+        rounded = [_allowed(shares, *row, "rounded") for row in rows.values()]
+        common, common_rounded = _common(exact), _common(rounded)
+        texts = map(_text, (*exact, common, common_rounded))
+        if not all(rounded):
+            verdict = "incompatible under this definition, even with rounding"
+        elif not common_rounded:
+            verdict = "each row possible, but not on one test set"
+        elif common == ANY:
+            verdict = "possible at any share"
+        else:
+            possible = "possible" if common else "possible only with rounding"
+            verdict = f"{possible}; the share fits {_fitting(common_rounded)}"
+        table.append((definition, formula, *texts, verdict))
     columns = ["definition", "formula", *rows, "common", "common, rounded", "verdict"]
     return pd.DataFrame(table, columns=columns)
 
 
-def print_audit(accuracy: str, iou: str, beside: Sequence[str] | None = None) -> None:
-    """Print what an accuracy and IoU, and those of a row `beside` it in one table, imply."""
-    rows = {"first row": (accuracy, iou)} | ({"second row": tuple(beside)} if beside else {})
-    for name, row in rows.items():
-        print(f"Accuracy {row[0]}, IoU {row[1]} ({name}), all pixels together:")
-        for digits in DIGITS:
-            share = foreground_share(*row, digits)
-            ends = f"{share[0]:.3f} to {share[1]:.3f}" if share else "none fits"
-            print(f"  share of foreground, digits {digits}: {ends}")
-        for what, share in (("lungs", LUNG_SHARE), ("opacities", OPACITY_SHARE)):
-            limit = largest_iou(float(row[0]), share)
-            print(f"  at the mean share of {what}, {share}, the IoU could be {limit:.3f} at most")
-    print("\nReadings of accuracy and IoU, and the shares of foreground they allow:")
-    for reading in audit_table(rows).to_dict("records"):
-        print(f"\n{reading['definition']} ({reading['formula']})")
-        for line in ("; ".join(f"{name} {reading[name]}" for name in rows), reading["verdict"]):
-            print(textwrap.fill(line, 96, initial_indent="   ", subsequent_indent="   "))
-    print("\nCompatible or not is said of the stated equations, not of how the numbers were made.")
-
-
-def _allowed(shares, accuracy: Interval, iou: Interval) -> list[Interval]:
-    """Return the shares of foreground that ranges of accuracy and IoU allow, on a grid."""
-    points = set(product(np.linspace(*accuracy, 21).tolist(), np.linspace(*iou, 21).tolist()))
-    return _merged([share for point in points for share in shares(*point)])
+def _allowed(shares, accuracy: str, iou: str, digits: str) -> list[Interval]:
+    """Return the shares of foreground that printed numbers allow, each range taken on a grid."""
+    grids = (np.linspace(*_range(text, digits), 21).tolist() for text in (accuracy, iou))
+    return _merged([share for point in set(product(*grids)) for share in shares(*point)])
 
 
 def _merged(intervals: list[Interval]) -> list[Interval]:
@@ -222,14 +204,27 @@ def _text(shares: list[Interval]) -> str:
     return " or ".join(f"{low:.3f}–{high:.3f}" for low, high in shares) or "none"
 
 
-def _verdict(exact: list[list[Interval]], rounded: list[list[Interval]]) -> str:
-    if not all(rounded):
-        return "incompatible under this definition, even with rounding"
-    if not (common := _common(rounded)):
-        return "each row possible, but not on one test set"
-    if _common(exact) == ANY:
-        return "possible at any share"
+def _fitting(shares: list[Interval]) -> str:
     known = {"lungs": LUNG_SHARE, "opacities": OPACITY_SHARE}
-    fits = [name for name in known if any(low <= known[name] <= high for low, high in common)]
-    possible = "possible" if _common(exact) else "possible only with rounding"
-    return f"{possible}; the share fits {' and '.join(fits) or 'neither lungs nor opacities'}"
+    fits = [name for name in known if any(low <= known[name] <= high for low, high in shares)]
+    return " and ".join(fits) or "neither lungs nor opacities"
+
+
+def print_audit(accuracy: str, iou: str, beside: Sequence[str] | None = None) -> None:
+    """Print what an accuracy and IoU, and those of a row `beside` it in one table, imply."""
+    rows = {"first row": (accuracy, iou)} | ({"second row": tuple(beside)} if beside else {})
+    for name, row in rows.items():
+        print(f"Accuracy {row[0]}, IoU {row[1]} ({name}), all pixels together:")
+        for digits in DIGITS:
+            share = foreground_share(*row, digits)
+            ends = f"{share[0]:.3f} to {share[1]:.3f}" if share else "none fits"
+            print(f"  share of foreground, digits {digits}: {ends}")
+        for what, share in (("lungs", LUNG_SHARE), ("opacities", OPACITY_SHARE)):
+            limit = largest_iou(float(row[0]), share)
+            print(f"  at the mean share of {what}, {share}, the IoU could be {limit:.3f} at most")
+    print("\nReadings of accuracy and IoU, and the shares of foreground they allow:")
+    for reading in audit_table(rows).to_dict("records"):
+        print(f"\n{reading['definition']} ({reading['formula']})")
+        for line in ("; ".join(f"{name} {reading[name]}" for name in rows), reading["verdict"]):
+            print(textwrap.fill(line, 96, initial_indent="   ", subsequent_indent="   "))
+    print("\nCompatible or not is said of the stated equations, not of how the numbers were made.")

@@ -1,9 +1,9 @@
 """Calibration of the probabilities, precision and recall, and scores over the threshold.
 
-The pixels of all images are counted in a histogram of bins of equal width as logits, since
-networks are sure of most pixels; those of a bin count as tied at their mean probability. Brier
-score and share of target are exact; average precision and calibration error are those of
-probabilities rounded by at most 0.00025. The threshold sweep is exact.
+Pixels of all images are counted in a histogram, those of a bin tied at their mean probability.
+Its bins have equal width as logits, since networks are sure of most pixels. Brier score and share
+of target are exact; average precision and calibration error are those of probabilities rounded by
+at most 0.00025.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.checks import check_threshold, checked_pair
-from pneumo_keras.evaluation.overlap import overlap_ratios
+from pneumo_keras.evaluation.metrics import overlap_ratios
 
 HISTOGRAM_BINS = 2**15
 MAX_LOGIT = 16.0  # probabilities from 1e-7 to 1 - 1e-7 are told apart
@@ -27,9 +27,8 @@ def pixel_histogram(
 ) -> pd.DataFrame:
     """Count the pixels of all images by probability.
 
-    Args:
-        probabilities: (images, height, width), 0..1, or one (height, width) per image.
-        reference: masks of the same shapes, bool or 0 and 1; other input is a StudyError.
+    Probabilities are (images, height, width), 0..1, or one (height, width) per image; masks are of
+    the same shapes, bool or 0 and 1. Other input is a StudyError.
 
     Returns:
         One row a bin that holds pixels, by rising `probability`, their mean: `target` and
@@ -54,13 +53,7 @@ def pixel_histogram(
 
 
 def probability_scores(histogram: pd.DataFrame) -> dict[str, float]:
-    """Score the probabilities over the pixels of all images together; NaN where undefined.
-
-    Example:
-        >>> histogram = pixel_histogram([[[0.25, 0.75]]], np.array([[[0, 1]]]))
-        >>> probability_scores(histogram)["pooled_brier"]
-        0.0625
-    """
+    """Score the probabilities over the pixels of all images together; NaN where undefined."""
     pixels = histogram["target"].sum() + histogram["other"].sum()
     share = float(histogram["target"].sum() / pixels)
     precision = average_precision_score(**_weighted(histogram)) if share else float("nan")
@@ -78,11 +71,6 @@ def reliability_curve(histogram: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row a bin, fewer than `RELIABILITY_BINS` where the histogram is coarser: `predicted`,
         the mean probability, `observed`, the share of target, and `pixels`.
-
-    Example:
-        >>> histogram = pixel_histogram([[[0.1, 0.1, 0.8]]], np.array([[[0, 1, 1]]]))
-        >>> reliability_curve(histogram)["observed"].tolist()
-        [0.5, 1.0]
     """
     pixels = histogram["target"] + histogram["other"]
     middle = pixels.cumsum() - pixels / 2  # a bin of the histogram goes where its middle pixel is
@@ -116,17 +104,12 @@ def threshold_sweep(
 ) -> pd.DataFrame:
     """Compute the scores at other thresholds: to look at, not to choose by.
 
-    Args:
-        probabilities: as for `pixel_histogram`; so are reference and errors.
-        thresholds: rising, above 0 and at most 1, else a StudyError.
+    Probabilities and masks are as for `pixel_histogram`, thresholds rise, above 0 and at most 1;
+    other input is a StudyError.
 
     Returns:
         One row a `threshold`: `image_dice`, the mean over images with the target; over all pixels
         together `pooled_dice`, `pooled_iou`, `sensitivity` and `precision`; NaN for 0 / 0.
-
-    Example:
-        >>> threshold_sweep([[[0.9, 0.1]]], np.array([[[1, 1]]]), [0.1, 0.5])["precision"].tolist()
-        [1.0, 1.0]
     """
     limits = np.array([check_threshold(threshold) for threshold in thresholds])
     if len(limits) == 0 or (np.diff(limits) <= 0).any():

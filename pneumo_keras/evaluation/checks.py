@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from pneumo_keras.errors import StudyError
-from pneumo_keras.evaluation.overlap import COUNTS
+
+COUNTS = ["tp", "fp", "fn", "tn"]  # columns of a table of scores, pixels
 
 
 def checked_pair(
@@ -38,25 +39,13 @@ def check_images(images: pd.DataFrame, predictions: int, masks: int) -> None:
     for column in ("name", "patient", "group"):
         if column not in images:
             raise StudyError(f"the list of images has no column {column}: take the arrays' index")
-        _refuse(images, images[column].isna(), "scores", f"has no {column}")
+        refuse(images, images[column].isna(), "scores", f"has no {column}")
     if images.empty:
         raise StudyError("there is no image to score: this part of the split is empty")
-    _refuse(images, images["name"].duplicated(), "scores", "is listed twice: remove one")
+    refuse(images, images["name"].duplicated(), "scores", "is listed twice: remove one")
     if not len(images) == predictions == masks:
         given = f"{len(images)} images, {predictions} predictions, {masks} masks"
         raise StudyError(f"{given}: one prediction and one mask are needed for each image")
-
-
-def check_spacing(spacing: np.ndarray | None, images: pd.DataFrame) -> np.ndarray:
-    """Return height and width of a pixel of each image, (images, 2); 1 and 1 for None."""
-    if spacing is None:
-        return np.ones((len(images), 2))
-    spacing = np.asarray(spacing, float)
-    if spacing.shape != (len(images), 2):
-        raise StudyError(f"spacing of shape {spacing.shape}: ({len(images)}, 2) is needed")
-    known = (np.isfinite(spacing) & (spacing > 0)).all(axis=1)
-    _refuse(images, ~known, "spacing", "has none: leave spacing out to measure in pixels")
-    return spacing
 
 
 def check_scores(scores: pd.DataFrame, network: str = "the scores") -> pd.DataFrame:
@@ -67,17 +56,17 @@ def check_scores(scores: pd.DataFrame, network: str = "the scores") -> pd.DataFr
     if scores.empty:
         raise StudyError(f"{network}: there is no image: this part of the split is empty")
     scores = scores.sort_values("name", ignore_index=True)
-    _refuse(scores, scores["name"].duplicated(), network, "is listed twice: remove one row")
+    refuse(scores, scores["name"].duplicated(), network, "is listed twice: remove one row")
     unknown = scores["patient"].isna() | (scores["patient"].astype(str).str.strip() == "")
-    _refuse(scores, unknown, network, "has no patient: name one, or repeat the image's name")
+    refuse(scores, unknown, network, "has no patient: name one, or repeat the image's name")
     counts = scores[COUNTS].apply(pd.to_numeric, errors="coerce")
     valid = (np.isfinite(counts) & (counts >= 0)).all(axis=1) & (counts.sum(axis=1) > 0)
-    _refuse(scores, ~valid, network, "has counts that are not counts of pixels: score it again")
+    refuse(scores, ~valid, network, "has counts that are not counts of pixels: score it again")
     target = counts["tp"] + counts["fn"] > 0
     for metric in ("accuracy", "iou", "dice", "sensitivity", "precision"):
         if metric in scores:
             missing = ~np.isfinite(scores[metric].astype(float)) & (target | (metric == "accuracy"))
-            _refuse(scores, missing, network, f"has no {metric} (NaN): score it again")
+            refuse(scores, missing, network, f"has no {metric} (NaN): score it again")
     return scores.assign(patient=scores["patient"].astype(str))
 
 
@@ -88,25 +77,16 @@ def check_same_images(
     first, second = check_scores(first, names[0]), check_scores(second, names[1])
     for one, other, has, lacks in ((first, second, *names), (second, first, *names[::-1])):
         reason = f"is not scored for {lacks}: score both networks on the same images"
-        _refuse(one, ~one["name"].isin(other["name"]), has, reason)
+        refuse(one, ~one["name"].isin(other["name"]), has, reason)
     both = " and ".join(names)
-    _refuse(first, first["patient"] != second["patient"], both, "has another patient in each")
-    differ = (first["tp"] + first["fn"] != second["tp"] + second["fn"]) | (
-        first[COUNTS].sum(axis=1) != second[COUNTS].sum(axis=1)
-    )
-    _refuse(first, differ, both, "has another mask or size in each: score both on one mask")
+    refuse(first, first["patient"] != second["patient"], both, "has another patient in each")
+    for columns in (["tp", "fn"], COUNTS):
+        differ = first[columns].sum(axis=1) != second[columns].sum(axis=1)
+        refuse(first, differ, both, "has another mask or size in each: score both on one mask")
     return first, second
 
 
-def check_metric(tables: list[pd.DataFrame], metric: str) -> None:
-    """Check that all tables have a metric, and that it is missing on the same images."""
-    for table in tables:
-        if metric not in table:
-            raise StudyError(f"no column {metric} in the scores: there are {', '.join(table)}")
-        differ = table[metric].isna() != tables[0][metric].isna()
-        _refuse(tables[0], differ, metric, "has a value for one network only: score again")
-
-
-def _refuse(table: pd.DataFrame, wrong: np.ndarray | pd.Series, what: str, reason: str) -> None:
+def refuse(table: pd.DataFrame, wrong: np.ndarray | pd.Series, what: str, reason: str) -> None:
+    """Raise a StudyError that names the first image that is wrong, if any is."""
     if np.any(wrong):
         raise StudyError(f"{what}: image {table['name'].iloc[int(np.argmax(wrong))]} {reason}")

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from pneumo_keras.evaluation import intervals
-from pneumo_keras.evaluation.checks import check_same_images, check_scores
-from pneumo_keras.evaluation.overlap import COUNTS
+from pneumo_keras.evaluation.checks import COUNTS, check_same_images, check_scores
 
 # Compared where both tables have them. IoU is left out: it orders images as Dice does.
 METRICS = (
@@ -24,7 +22,8 @@ METRICS = (
     *("surface_dice", "boundary_iou", "hd95", "assd"),
 )
 LOWER_IS_BETTER = ("hd95", "assd", "brier")
-PERMUTATIONS, DECIMALS = 9_999, 12  # of differences: smaller ones are rounding of sums
+PERMUTATIONS = 9_999
+DECIMALS = 12  # of differences: smaller ones are rounding of sums
 COLUMNS = (
     *("score", "average", "first", "second", "difference", "low", "high"),
     *("p_wilcoxon", "p_wilcoxon_holm", "p_permutation", "p_permutation_holm", "effect"),
@@ -40,11 +39,8 @@ def compare(
 ) -> pd.DataFrame:
     """Compare two networks image by image, one row a score.
 
-    Args:
-        first: scores of one network, one row an image: name, patient, tp, fp, fn, tn and scores.
-        second: scores of the other; the same images in any order.
-        names: of the networks, for errors.
-        metrics: scores per image to compare and to correct for; None for those of `METRICS`.
+    Each has a table of scores, one row an image: name, patient, tp, fp, fn, tn and scores, in any
+    order. `metrics` are the scores per image to compare and to correct for, else `METRICS`.
 
     Returns:
         `COLUMNS`: `average` is "per image" or "pooled", `difference` first − second; p values also
@@ -54,12 +50,6 @@ def compare(
 
     Raises:
         StudyError: naming the image, if images, patients, masks or missing scores are not the same.
-
-    Example:
-        >>> table = pd.DataFrame({"name": list("ab"), "patient": list("12"), "tp": 4, "fp": 0,
-        ...                       "fn": 6, "tn": 90, "dice": [0.5, 0.75]})
-        >>> compare(table.assign(dice=0.75), table, ("SegNet", "DeepLabV3"))["wins"].tolist()[-1]
-        1
     """
     first, second = check_same_images(first, second, names)
     if metrics is None:
@@ -75,27 +65,18 @@ def compare(
 def holm(p: pd.Series) -> np.ndarray:
     """Correct p values by Holm's method; NaN stays and does not count."""
     corrected = p.to_numpy(dtype=float, copy=True)
-    if (there := ~np.isnan(corrected)).any():
-        corrected[there] = multipletests(corrected[there], method="holm")[1]
+    rising = np.argsort(corrected)[: p.count()]  # NaN comes last
+    factors = np.arange(len(rising), 0, -1)
+    corrected[rising] = np.minimum(np.maximum.accumulate(corrected[rising] * factors), 1)
     return corrected
 
 
 def subgroup_table(scores: dict[str, pd.DataFrame], metric: str = "dice") -> pd.DataFrame:
     """Average a score in each subgroup; intervals are not corrected for their number.
 
-    Args:
-        scores: tables of scores by network, with `group` where known.
-        metric: column to average.
-
-    Returns:
-        Columns `network`, `by` ("all", "group" or "lesion size": thirds by the share of the image
-        that the target covers), `subgroup`, and those of `Interval`.
-
-    Example:
-        >>> table = pd.DataFrame({"name": list("ab"), "patient": list("12"), "tp": [1, 2], "fp": 0,
-        ...                       "fn": 0, "tn": 9, "dice": 1.0, "group": ["virus", "bacteria"]})
-        >>> subgroup_table({"SegNet": table})["subgroup"].tolist()[:3]
-        ['all images', 'bacteria', 'virus']
+    Tables of scores, by network, may have the column `group`. Returned are `network`, `by` ("all",
+    "group" or "lesion size": thirds by the share of the image that the target covers), `subgroup`,
+    and the fields of `Interval`.
     """
     rows = []
     for network, table in scores.items():
@@ -110,12 +91,12 @@ def subgroup_table(scores: dict[str, pd.DataFrame], metric: str = "dice") -> pd.
 def _row(first: pd.DataFrame, second: pd.DataFrame, metric: str, pooled: bool) -> dict:
     """Compare one score; what is missing in the row becomes NaN in the table."""
     numerators, denominators, patient = intervals.score_parts([first, second], metric, pooled)
+    parts = pd.concat([*numerators, *denominators], axis=1)
     patients, reason = patient.nunique(), "pooled: no value per patient to test" if pooled else ""
     row = {"score": metric, "average": "pooled" if pooled else "per image"}
     row |= {"images": len(patient), "patients": patients, "reason": reason}
-    if not all(denominator.sum() for denominator in denominators):
+    if not parts.iloc[:, 2:].sum().all():
         return row | {"reason": intervals.NO_TARGET}
-    parts = pd.concat([*numerators, *denominators], axis=1)
     (one, other), resamples = intervals.resampled_ratios(parts, patient)
     row |= {"first": one, "second": other, "difference": one - other}
     if patients == 1:
@@ -128,10 +109,9 @@ def _row(first: pd.DataFrame, second: pd.DataFrame, metric: str, pooled: bool) -
     total = (sums[:, 0] - sums[:, 1]).round(DECIMALS)
     mean = (total / sums[:, 2]).round(DECIMALS)
     better = -mean if metric in LOWER_IS_BETTER else mean
-    wins, ties, losses = ((sign(better, 0)).sum() for sign in (np.greater, np.equal, np.less))
+    row |= {"wins": (better > 0).sum(), "ties": (better == 0).sum(), "losses": (better < 0).sum()}
     p, effect = _signed_rank(mean)
-    row |= {"p_wilcoxon": p, "p_permutation": _sign_flip_test(total), "effect": effect}
-    return row | {"wins": wins, "ties": ties, "losses": losses}
+    return row | {"p_wilcoxon": p, "p_permutation": _sign_flip_test(total), "effect": effect}
 
 
 def _signed_rank(differences: np.ndarray) -> tuple[float, float]:
@@ -165,10 +145,12 @@ def _subgroups(scores: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
     share = share.where(share > 0)
     first, second = share.quantile([1 / 3, 2 / 3])
     thirds = {
-        f"small (up to {first:.1%} of the image)": share <= first,
-        f"medium ({first:.1%} to {second:.1%} of the image)": (share > first) & (share <= second),
-        f"large (above {second:.1%} of the image)": share > second,
+        f"small (up to {100 * first:.1f} % of the image)": share <= first,
+        f"medium ({100 * first:.1f} % to {100 * second:.1f} % of the image)": (
+            (share > first) & (share <= second)
+        ),
+        f"large (above {100 * second:.1f} % of the image)": share > second,
     }
     for size, members in thirds.items():
         if members.any():
-            yield "lesion size", size.replace("%", " %"), members
+            yield "lesion size", size, members

@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 
 from pneumo_keras.errors import StudyError
-from pneumo_keras.evaluation import checks
-from pneumo_keras.evaluation.boundary import boundary_scores
-from pneumo_keras.evaluation.lesions import detection_scores, lesion_scores, lesion_summary
-from pneumo_keras.evaluation.overlap import COUNTS, count_image, image_scores, pooled_scores
-from pneumo_keras.evaluation.overlap import count_pixels as count_pixels
+from pneumo_keras.evaluation import regions
+from pneumo_keras.evaluation.checks import (
+    COUNTS,
+    check_images,
+    check_threshold,
+    checked_pair,
+    refuse,
+)
 
 EMPTY_MASK_POLICY = (
     "Empty masks. Scores per image are means over the images on which the target is present; an "
@@ -27,10 +30,76 @@ IMAGE_MEANS = (
 )
 
 
+def count_pixels(reference: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    """Count true and false positives and negatives in each image: tp, fp, fn and tn.
+
+    Masks are (images, height, width), bool or 0 and 1; other shapes are a ValueError. (Below its
+    equation 2, the paper exchanges the descriptions of FP and FN.)
+
+    Example:
+        >>> count_pixels(np.array([[[1, 1, 0, 0]]]), np.array([[[1, 0, 1, 0]]])).to_dict("list")
+        {'tp': [1], 'fp': [1], 'fn': [1], 'tn': [1]}
+    """
+    if reference.shape != predicted.shape or len(reference) == 0:
+        raise ValueError(f"need one shape, not {reference.shape} and {predicted.shape}")
+    pairs = zip(reference.astype(bool), predicted.astype(bool), strict=True)
+    return pd.DataFrame([_count(*pair) for pair in pairs])
+
+
+def _count(reference: np.ndarray, predicted: np.ndarray) -> dict[str, int]:
+    tp = int(np.count_nonzero(reference & predicted))
+    fp = int(np.count_nonzero(predicted)) - tp
+    fn = int(np.count_nonzero(reference)) - tp
+    return {"tp": tp, "fp": fp, "fn": fn, "tn": reference.size - tp - fp - fn}
+
+
+def overlap_ratios(tp, fp, fn, tn) -> dict[str, tuple]:
+    """Return numerator and denominator of each score, from counts, arrays or series of them.
+
+    Accuracy and IoU are equations 2 and 1 of the paper.
+    """
+    return {
+        "accuracy": (tp + tn, tp + fp + fn + tn),
+        "iou": (tp, tp + fp + fn),
+        "dice": (2 * tp, 2 * tp + fp + fn),
+        "sensitivity": (tp, tp + fn),
+        "specificity": (tn, tn + fp),
+        "precision": (tp, tp + fp),
+    }
+
+
+def image_scores(counts: pd.DataFrame) -> pd.DataFrame:
+    """Add the scores of `overlap_ratios` to the counts of each image, and shares of its pixels.
+
+    IoU, Dice, sensitivity and precision are NaN without the target, specificity where the target
+    covers the image. `area_error` is (FP − FN) / pixels.
+
+    Example:
+        >>> counts = pd.DataFrame({"tp": [1, 0], "fp": [1, 1], "fn": [2, 0], "tn": 3})
+        >>> image_scores(counts)["iou"].tolist()
+        [0.25, nan]
+    """
+    tp, fp, fn, tn = (counts[name].astype(float) for name in COUNTS)
+    scores = {name: part / whole for name, (part, whole) in overlap_ratios(tp, fp, fn, tn).items()}
+    # 0 where nothing is predicted: as NaN it would drop the worst images from the mean.
+    scores["precision"] = scores["precision"].fillna(0.0)
+    for name in ("iou", "dice", "sensitivity", "precision"):
+        scores[name] = scores[name].where(tp + fn > 0)
+    shares = {"area_error": fp - fn, "reference_share": tp + fn, "predicted_share": tp + fp}
+    shares = {name: part / (tp + fp + fn + tn) for name, part in shares.items()}
+    return counts.assign(**scores, **shares)
+
+
+def pooled_scores(counts: pd.DataFrame) -> dict[str, float]:
+    """Compute the scores of `overlap_ratios` over the pixels of all images; NaN for 0 / 0."""
+    ratios = overlap_ratios(*(int(counts[name].sum()) for name in COUNTS))
+    return {name: part / whole if whole else float("nan") for name, (part, whole) in ratios.items()}
+
+
 def score_images(
     probabilities: Sequence[np.ndarray],
     reference: Sequence[np.ndarray],
-    threshold: float,
+    threshold: float | None,
     images: pd.DataFrame,
     spacing: np.ndarray | None = None,
 ) -> pd.DataFrame:
@@ -39,7 +108,8 @@ def score_images(
     Args:
         probabilities: (images, height, width) float, 0..1, or one (height, width) per image.
         reference: masks of the same shapes, bool or 0 and 1.
-        threshold: probability at and above which a pixel is marked, chosen on validation images.
+        threshold: probability at and above which a pixel is marked, chosen on validation images;
+            None if `probabilities` are masks, which have no `brier` and `peak`.
         images: the same images in the same order, with `name`, `patient` and `group`.
         spacing: (images, 2) height and width of a pixel of these arrays, mm; None for pixels.
 
@@ -58,7 +128,28 @@ def score_images(
         >>> score_images([[[0.9, 0.2, 0.6, 0.1]]], reference, 0.5, images)["dice"].item()
         0.5
     """
-    return _score(probabilities, reference, checks.check_threshold(threshold), images, spacing)
+    if threshold is not None:
+        threshold = check_threshold(threshold)
+    check_images(images, len(probabilities), len(reference))
+    sizes = np.ones((len(images), 2)) if spacing is None else np.asarray(spacing, float)
+    if sizes.shape != (len(images), 2):
+        raise StudyError(f"spacing of shape {sizes.shape}: ({len(images)}, 2) is needed")
+    unknown = ~(np.isfinite(sizes) & (sizes > 0)).all(axis=1)
+    refuse(images, unknown, "spacing", "has none: leave spacing out to measure in pixels")
+    unit = "px" if spacing is None else "mm"
+    rows = []
+    for name, *pair, size in zip(images["name"], probabilities, reference, sizes, strict=True):
+        prediction, mask = checked_pair(name, *pair, binary=threshold is None)
+        marked, brier, peak = prediction, float("nan"), float("nan")
+        if threshold is not None:
+            error = np.subtract(prediction, mask, dtype=float)
+            marked, brier = prediction >= threshold, float(np.mean(error**2))
+            peak = float(prediction.max())
+        row = _count(mask, marked) | regions.boundary_scores(mask, marked, size) | {"unit": unit}
+        rows.append(row | regions.lesion_scores(mask, marked) | {"brier": brier, "peak": peak})
+    table = pd.DataFrame(rows)
+    who = images[["name", "patient", "group"]].reset_index(drop=True)
+    return pd.concat([who, image_scores(table[COUNTS]), table.drop(columns=COUNTS)], axis=1)
 
 
 def score_masks(
@@ -68,27 +159,7 @@ def score_masks(
     spacing: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Score predicted masks, as `score_images` does, with NaN for `brier` and `peak`."""
-    return _score(predicted, reference, None, images, spacing)
-
-
-def _score(predictions, reference, threshold, images, spacing) -> pd.DataFrame:
-    """Score masks, or probabilities where there is a threshold."""
-    checks.check_images(images, len(predictions), len(reference))
-    unit = "px" if spacing is None else "mm"
-    sizes = checks.check_spacing(spacing, images)
-    rows = []
-    for name, *pair, size in zip(images["name"], predictions, reference, sizes, strict=True):
-        prediction, mask = checks.checked_pair(name, *pair, binary=threshold is None)
-        marked, brier, peak = prediction, float("nan"), float("nan")
-        if threshold is not None:
-            error = np.subtract(prediction, mask, dtype=float)
-            marked, brier = prediction >= threshold, float(np.mean(error**2))
-            peak = float(prediction.max())
-        row = count_image(mask, marked) | boundary_scores(mask, marked, size) | {"unit": unit}
-        rows.append(row | lesion_scores(mask, marked) | {"brier": brier, "peak": peak})
-    table = pd.DataFrame(rows)
-    who = images[["name", "patient", "group"]].reset_index(drop=True)
-    return pd.concat([who, image_scores(table[COUNTS]), table.drop(columns=COUNTS)], axis=1)
+    return score_images(predicted, reference, None, images, spacing)
 
 
 def summary(table: pd.DataFrame) -> dict[str, float]:
@@ -97,9 +168,9 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     Returns:
         `pooled_*` (`pooled_scores`); `image_*`, means over the images that have the score, and
         `all_images_*`, see `EMPTY_MASK_POLICY`; `unit` of hd95 and assd; `lesion_*` and
-        `detection_*` (`lesion_summary`, `detection_scores`); `images`, `images_with_target`, of
-        these `missed` (nothing predicted), `images_without_target`, of these `falsely_marked`
-        (something predicted), and `false_share`, their mean marked share.
+        `detection_*` (`regions`); `images`, `images_with_target`, of these `missed` (nothing
+        predicted), `images_without_target`, of these `falsely_marked` (something predicted), and
+        `false_share`, their mean marked share.
 
     Example:
         >>> counts = pd.DataFrame({"tp": [1, 0], "fp": [1, 1], "fn": [2, 0], "tn": [0, 3]})
@@ -126,18 +197,12 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
         if table["unit"].nunique() > 1:
             raise StudyError("distances in mm and px have no mean: score images of each separately")
     if "lesions" in table:
-        result |= lesion_summary(table) | detection_scores(scores)
+        result |= regions.lesion_summary(table) | regions.detection_scores(scores)
     return result
 
 
 def empty_mask_note(table: pd.DataFrame) -> str:
-    """State the policy on empty masks, with the numbers of images in a table of scores.
-
-    Example:
-        >>> table = pd.DataFrame({"tp": [1, 0, 0], "fp": [1, 0, 1], "fn": [2, 3, 0], "tn": 0})
-        >>> empty_mask_note(table).removeprefix(EMPTY_MASK_POLICY)
-        ' Here: 2 images with the target, nothing predicted on 1; 1 without it, 1 falsely marked.'
-    """
+    """State the policy on empty masks, with the numbers of images in a table of scores."""
     said = (
         "Here: {images_with_target} images with the target, nothing predicted on {missed}; "
         "{images_without_target} without it, {falsely_marked} falsely marked."
@@ -168,15 +233,10 @@ def baseline_predictions(training_masks: np.ndarray, images: int) -> dict[str, n
 
 
 def array_spacing(index: pd.DataFrame, size: int, letterbox: bool = False) -> np.ndarray | None:
-    """Compute height and width of an array's pixel from the spacing in the image files.
+    """Compute height and width of an array's pixel, (images, 2) mm; None if any is unknown.
 
-    Args:
-        index: one row an image: height, width (pixels), spacing_row_mm and spacing_column_mm.
-        size: side of the arrays, pixels.
-        letterbox: whether images were padded to a square, else stretched.
-
-    Returns:
-        (images, 2) mm; None if the spacing of any image is unknown.
+    From the `height` and `width` (pixels), `spacing_row_mm` and `spacing_column_mm` of the image
+    files and the side of the arrays, whether letterboxed (padded to a square) or stretched.
 
     Example:
         >>> spacing = {"spacing_row_mm": [0.5], "spacing_column_mm": [0.5]}

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import pandas as pd
 from PIL import ImageColor
-from tqdm import tqdm
 
 from pneumo_keras.dataset.arrays import Arrays
 from pneumo_keras.dataset.images import read_image, write_png
 from pneumo_keras.dataset.resize import resize_back, resize_image
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
+from pneumo_keras.progress import progress_bar
 from pneumo_keras.runs import read_run, status
 
 if TYPE_CHECKING:  # Keras takes seconds, and drawing an overlay needs none
@@ -29,23 +29,14 @@ OPACITY = 0.45  # of the colours laid over an image
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A trained network with its threshold.
+    """A trained network with its threshold, and how its images were prepared."""
 
-    Attributes:
-        model: from images (batch, size, size, 1), 0..255, to probabilities of the same shape.
-        threshold: probability at and above which a pixel is marked.
-        target: LabelMe label of what the network marks.
-        clahe: whether the contrast of its images was equalised (CLAHE).
-        letterbox: whether its images kept their proportions, with black borders.
-        status: what went wrong in its training; "" if nothing did, or nothing is known.
-    """
-
-    model: "keras.Model"
-    threshold: float
-    target: str
-    clahe: bool = False
-    letterbox: bool = False
-    status: str = ""
+    model: "keras.Model"  # from images (batch, size, size, 1), 0..255, to probabilities
+    threshold: float  # probability at and above which a pixel is marked
+    target: str  # LabelMe label of what the network marks
+    clahe: bool = False  # whether the contrast of its images was equalised
+    letterbox: bool = False  # whether its images kept their proportions, with black borders
+    status: str = ""  # what went wrong in its training; "" if nothing did, or nothing is known
 
     @property
     def size(self) -> int:
@@ -74,9 +65,8 @@ class Segmenter:
 def load_segmenter(path: Path) -> Segmenter:
     """Load a model that this project trained.
 
-    Args:
-        path: `.keras` file, or the folder of a training, whose best model is taken; the rest is
-            read from `run.json` beside it (0.5, "pneumonia" and stretched without one).
+    From a `.keras` file, or the folder of a training, from which the best model is taken; the rest
+    is read from `run.json` beside it (without one: 0.5, "pneumonia" and stretched).
 
     Raises:
         StudyError: if there is no such file, it is not a model from images to masks, or
@@ -90,9 +80,10 @@ def load_segmenter(path: Path) -> Segmenter:
     model = load_model(path)
     # A model that was never built has no shapes, one of several inputs a list of them.
     given, returned = (getattr(model, name, None) for name in ("input_shape", "output_shape"))
-    side = given[1] if isinstance(given, tuple) and len(given) == 4 else None
-    grey = [(side, side, 1), (side, side, None)]
-    if side is None or given[1:] not in grey or tuple(returned or ())[1:] != grey[0]:
+    images, masks = (tuple(shape or ())[1:] for shape in (given, returned))
+    side = images[0] if images else None
+    grey, any_channels = (side, side, 1), (side, side, None)
+    if side is None or images not in (grey, any_channels) or masks != grey:
         raise StudyError(f"{path}: a model from {given} to {returned}, not from images to masks")
     run = read_run(path.parent) if path.with_name("run.json").is_file() else {}
     try:
@@ -131,16 +122,13 @@ def write_predictions(
     folder: Path,
     letterbox: bool = False,
 ) -> None:
-    """Write mask and overlay of each image (`write_marked`), at its own size.
+    """Write mask and overlay of each image (`write_marked`), at its own size, into a folder.
 
-    Args:
-        probabilities: (images, size, size), 0..1; marked at and above the threshold.
-        images: one row an image, with `name` and `image`, its path below the folder `data`.
-        folder: where to write.
-        letterbox: whether the images were letterboxed for the network.
+    From probabilities (images, size, size), 0..1, marked at and above the threshold, and one row
+    an image with `name` and `image`, its path below `data`; `letterbox` as for the network.
     """
     pairs = zip(probabilities, images.itertuples(), strict=True)
-    for probability, row in tqdm(pairs, "masks and overlays", len(images), unit="image"):
+    for probability, row in progress_bar(pairs, "masks and overlays", len(images)):
         image = read_image(data / row.image)
         mask = resize_back(probability, image.shape, letterbox) >= threshold
         write_marked(image, mask, row.name, folder)

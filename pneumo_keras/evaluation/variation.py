@@ -12,7 +12,7 @@ from pneumo_keras.dataset.arrays import arrays_for
 from pneumo_keras.dataset.resize import resize_back
 from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation import intervals
-from pneumo_keras.evaluation.checks import check_same_images, check_scores
+from pneumo_keras.evaluation.checks import check_same_images
 from pneumo_keras.evaluation.metrics import score_images
 from pneumo_keras.evaluation.predict import load_segmenter, predict_images
 from pneumo_keras.study import Study
@@ -28,9 +28,7 @@ COLUMNS = (
 def variation_tables(study: Study, split: pd.Series) -> dict[str, pd.DataFrame]:
     """Compare all trainings of a study's varied settings on its test images.
 
-    Args:
-        study: with `vary`; all its trainings are done.
-        split: part by image name.
+    All are scored at the study's own image size. `split` names the part of each image.
 
     Returns:
         Tables of `variation_table`: `dice`, the mean over images, and `iou`, pooled over pixels;
@@ -47,7 +45,7 @@ def variation_tables(study: Study, split: pd.Series) -> dict[str, pd.DataFrame]:
     for variant in [v for key in NETWORKS for v in variants(key, study.recipe, study.vary)]:
         segmenter = load_segmenter(study.model(variant.key))
         probabilities = predict_images(segmenter, arrays_for(study, variant.recipe), rows)
-        if variant.recipe.size != study.recipe.size:  # scored at the study's own size
+        if variant.recipe.size != study.recipe.size:
             probabilities = [resize_back(one, reference.shape[1:]) for one in probabilities]
         scores = score_images(probabilities, reference, segmenter.threshold, images)
         combinations.setdefault(variant.label, []).append(scores)
@@ -62,10 +60,8 @@ def variation_table(
 ) -> pd.DataFrame:
     """Compare combinations of settings, each with the first.
 
-    Args:
-        combinations: by label, tables of scores of the same images, one table a seed.
-        metric: column to average over images, or a key of `overlap_ratios` if `pooled`.
-        pooled: score all pixels together.
+    A combination has a label and tables of scores of the same images, one a seed. The metric is a
+    column to average over images or, if `pooled`, a score of `overlap_ratios` over all pixels.
 
     Returns:
         `COLUMNS`, one row a combination: `value` is the mean over seeds, `low` and `high` its
@@ -85,8 +81,8 @@ def variation_table(
         for label, tables in combinations.items()
         for number, table in enumerate(tables, 1)
     ]
-    first = check_scores(runs[0][1], runs[0][0])
-    tables = [check_same_images(first, table, (runs[0][0], name))[1] for name, table in runs]
+    name, first = runs[0]
+    tables = [check_same_images(first, table, (name, other))[1] for other, table in runs]
     numerators, denominators, patient = intervals.score_parts(tables, metric, pooled)
     if patient.empty:
         raise StudyError(f"{metric}: {intervals.NO_TARGET}, so nothing to compare")
@@ -103,12 +99,12 @@ def variation_table(
         value, resamples = float(values.mean()), (resamples * (drawn / seeds)).sum(axis=1)
         ends = intervals.percentile_interval(resamples, patients)
         sd = float(values.std(ddof=1)) if seeds > 1 else np.nan
-        reason = intervals.ONE_PATIENT if patients == 1 else ONE_SEED if seeds == 1 else ""
         difference = (np.nan,) * 3
         if baseline:
             apart = intervals.percentile_interval(resamples - baseline[1], patients)
             difference = (value - baseline[0], *apart)
         baseline = baseline or (value, resamples)
+        reason = intervals.ONE_PATIENT if patients == 1 else ONE_SEED if seeds == 1 else ""
         row = (label, metric, average, seeds, value, *ends, sd, *difference)
         rows.append((*row, len(patient), patients, reason))
     return pd.DataFrame(rows, columns=COLUMNS)

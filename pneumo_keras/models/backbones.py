@@ -4,21 +4,24 @@ Layers, their names and the order of weights stay those of `keras.applications`,
 weights load unchanged.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.client import HTTPException
+from typing import NamedTuple
 from urllib.error import URLError
 
 import keras
 import numpy as np
 from keras import layers
 
-from pneumo_keras.models.blocks import BATCH_NORM_MOMENTUM, l2_regularizer, standard_settings
-from pneumo_keras.models.layers import AtrousConv2D, BatchNormalization
+from pneumo_keras.models.layers import (
+    BATCH_NORM_MOMENTUM,
+    AtrousConv2D,
+    BatchNormalization,
+    l2_regularizer,
+)
+from pneumo_keras.models.saving import standard_settings
 
 # Rates of the three units of the last block, times its base rate (Chen et al., section 3.2).
 MULTI_GRID = (1, 2, 4)
@@ -28,8 +31,7 @@ RESIDUAL_END = r"conv\d_block\d+_3_bn"
 DOWNLOAD_ERRORS = (URLError, HTTPException, ConnectionError, TimeoutError)
 
 
-@dataclass(frozen=True)
-class Backbone:
+class Backbone(NamedTuple):
     """What differs between backbones.
 
     Attributes:
@@ -62,10 +64,7 @@ class WeightsUnavailable(ConnectionError):
 def pretrained(build: Callable[..., keras.Model], weights: str | None, **kwargs) -> keras.Model:
     """Build a `keras.applications` model without top; a failed download has its own error.
 
-    Args:
-        build: the constructor.
-        weights: `"imagenet"`, the path of a `.weights.h5`, or None for random.
-        **kwargs: passed to the constructor.
+    `weights` is `"imagenet"`, the path of a `.weights.h5`, or None for random ones.
 
     Raises:
         WeightsUnavailable: if `weights` is `"imagenet"` and the download fails.
@@ -101,21 +100,11 @@ def atrous_backbone(
     accordingly, so that each keeps its field of view (except for Xception's poolings, which
     cannot be dilated). ResNets also get the multi-grid (1, 2, 4) in their last block.
 
-    Args:
-        name: a key of `BACKBONES`.
-        size: side of the images, pixels.
-        output_stride: 8 or 16.
-        width: factor on the number of channels of every layer.
-        weights: `"imagenet"`, the path of a `.weights.h5` without top, or None.
-        l2: weight of the L2 penalty on convolution kernels.
+    The arguments, and the errors they raise, are those of `deeplab_v3`.
 
     Returns:
         A model named `backbone` from scaled images (batch, size, size, 3) to two feature maps:
         those at a quarter of the size, and the deepest, at 1/`output_stride`.
-
-    Raises:
-        ValueError: for an unknown name or output stride, or weights at another width than 1.
-        WeightsUnavailable: if ImageNet weights are asked for and cannot be downloaded.
 
     Example:
         >>> [tuple(map_.shape[1:]) for map_ in atrous_backbone("resnet50", 64).outputs]
@@ -132,9 +121,12 @@ def atrous_backbone(
 
     def changed(layer: layers.Layer) -> layers.Layer:
         config = layer.get_config()
-        unit = re.fullmatch(backbone.last_units, layer.name)
-        grid = MULTI_GRID[int(unit[1]) - 1] if unit else 1
-        _make_atrous(config, layer, size, output_stride, grid)
+        # Rounded: some backbones lose a border pixel to unpadded convolutions.
+        stride = 2 ** round(math.log2(size / keras.tree.flatten(layer.input)[0].shape[1]))
+        if stride >= output_stride:
+            unit = re.fullmatch(backbone.last_units, layer.name)
+            grid = MULTI_GRID[int(unit[1]) - 1] if unit else 1
+            _make_atrous(config, layer, grid * stride // output_stride)
         if config.get("filters"):
             config["filters"] = max(1, round(width * config["filters"]))
         for kernel in ("kernel", "depthwise", "pointwise"):
@@ -156,17 +148,7 @@ def atrous_backbone(
     return keras.Model(atrous.inputs, [low_level, atrous.outputs[0]], name="backbone")
 
 
-def _make_atrous(
-    config: dict, layer: layers.Layer, size: int, output_stride: int, grid: int
-) -> None:
-    features = layer.input[0] if isinstance(layer.input, list) else layer.input
-    if len(features.shape) != 4:
-        return
-    # Rounded: some backbones lose a border pixel to unpadded convolutions.
-    stride = 2 ** round(math.log2(size / features.shape[1]))
-    if stride < output_stride:
-        return
-    rate = grid * stride // output_stride
+def _make_atrous(config: dict, layer: layers.Layer, rate: int) -> None:
     if np.max(config.get("strides", 1)) > 1:
         config["strides"] = (1, 1)
     if np.max(config.get("kernel_size", 1)) > 1:

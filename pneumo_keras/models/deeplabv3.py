@@ -3,16 +3,19 @@
 Chen, Papandreou, Schroff and Adam (2017); section 3.3 and Figure 2 of the paper.
 """
 
-from __future__ import annotations
-
 import functools
 
 import keras
 from keras import layers
 
 from pneumo_keras.models.backbones import BACKBONES, atrous_backbone
-from pneumo_keras.models.blocks import convolution_block, l2_regularizer, standard_settings
-from pneumo_keras.models.layers import InputScaling, image_input
+from pneumo_keras.models.layers import (
+    InputScaling,
+    convolution_block,
+    image_input,
+    l2_regularizer,
+)
+from pneumo_keras.models.saving import standard_settings
 
 ASPP_FILTERS = 256
 LOW_LEVEL_FILTERS = 48  # DeepLabV3+ only: few, so that they do not outweigh the deep features

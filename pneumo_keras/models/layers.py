@@ -1,10 +1,8 @@
-"""Layers that Keras lacks (pooling with indices, unpooling, input scaling) or computes slowly.
+"""Layers that Keras lacks or computes slowly, and what both networks are built with.
 
 This module is imported while Keras itself is being imported, to register its classes: it may
 depend on nothing but Keras.
 """
-
-from __future__ import annotations
 
 import functools
 
@@ -17,18 +15,14 @@ from pneumo_keras import PACKAGE
 # means subtracted), "tf" what MobileNetV2 and Xception were. "unit" is the paper's (section 4).
 CAFFE_MEANS_BGR = (103.939, 116.779, 123.68)
 SCALINGS = ("caffe", "tf", "unit")
+BATCH_NORM_MOMENTUM = 0.9  # Keras's 0.99 needs hundreds of steps an epoch
 
 
 def image_input(size: int, multiple: int, network: str) -> keras.KerasTensor:
     """Input of a network: images (batch, size, size, any channels), values 0..255.
 
-    Args:
-        size: side of the square images, pixels.
-        multiple: number that `size` must be divisible by, for the network's poolings to fit.
-        network: its name, for the error.
-
     Raises:
-        ValueError: if `size` is not a positive multiple of `multiple`.
+        ValueError: if `size` is not a positive multiple of `multiple`; it names the network.
 
     Example:
         >>> image_input(64, 32, "SegNet").shape
@@ -41,17 +35,54 @@ def image_input(size: int, multiple: int, network: str) -> keras.KerasTensor:
     return keras.Input((size, size, None), name="image")
 
 
+def l2_regularizer(l2: float) -> keras.regularizers.L2 | None:
+    """L2 penalty on a kernel; None for a weight of zero."""
+    return keras.regularizers.L2(l2) if l2 else None
+
+
+def convolution_block(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel_size: int,
+    name: str,
+    *,
+    rate: int = 1,
+    use_bias: bool = True,
+    epsilon: float = 1e-3,
+    l2: float = 0.0,
+) -> keras.KerasTensor:
+    """Convolution (`same` padding, He initialisation), batch normalisation and ReLU.
+
+    The convolution has the given name, the other two layers add `_bn` and `_relu`. `rate` is the
+    atrous rate, `epsilon` that of the batch normalisation, `l2` the weight of the kernel's penalty.
+
+    Example:
+        >>> convolution_block(keras.Input((8, 8, 3)), 4, 3, "conv").shape
+        (None, 8, 8, 4)
+    """
+    convolution = AtrousConv2D if rate > 1 else keras.layers.Conv2D
+    x = convolution(
+        filters,
+        kernel_size,
+        padding="same",
+        dilation_rate=rate,
+        use_bias=use_bias,
+        kernel_initializer="he_normal",
+        kernel_regularizer=l2_regularizer(l2),
+        name=name,
+    )(x)
+    x = BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=epsilon, name=f"{name}_bn")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class InputScaling(keras.layers.Layer):
-    """Convert images of any channel count to the three scaled channels a backbone expects.
+    """Convert images, 0..255, of any channel count to the three channels a backbone expects.
 
     Radiographs are grey: the channels of an RGB image are averaged, and the grey value repeated.
 
     Args:
-        scaling: `"caffe"` (BGR, ImageNet means subtracted), `"tf"` (to -1..1) or `"unit"`
-            (to 0..1).
-
-    Input: (batch, height, width, channels), values 0..255. Output: the same with 3 channels.
+        scaling: `"caffe"` (BGR, ImageNet means subtracted), `"tf"` (-1..1) or `"unit"` (0..1).
 
     Raises:
         ValueError: if `scaling` is none of the three.
@@ -74,9 +105,6 @@ class InputScaling(keras.layers.Layer):
         grey = grey / 127.5 - 1.0 if self.scaling == "tf" else grey / 255.0
         return ops.repeat(grey, 3, axis=-1)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], 3)
-
     def get_config(self):
         return {**super().get_config(), "scaling": self.scaling}
 
@@ -89,7 +117,7 @@ class MaxPoolingWithIndices2D(keras.layers.Layer):
     and gradient. `tf.nn.max_pool_with_argmax` does not compile under XLA.
 
     Input: (batch, height, width, channels), height and width even.
-    Output: the maxima, (batch, height/2, width/2, channels), and their indices, int32, same shape.
+    Output: maxima and indices (int32), both (batch, height/2, width/2, channels).
 
     Example:
         >>> window = keras.ops.reshape(keras.ops.array([1.0, 4.0, 2.0, 3.0]), (1, 2, 2, 1))
@@ -108,11 +136,6 @@ class MaxPoolingWithIndices2D(keras.layers.Layer):
         # Not ops.max, which spreads the gradient over ties.
         selected = ops.one_hot(indices, 4, axis=3, dtype=windows.dtype)
         return ops.sum(windows * selected, axis=3), ops.cast(indices, "int32")
-
-    def compute_output_spec(self, features):
-        batch, height, width, channels = features.shape
-        shape = (batch, height // 2, width // 2, channels)
-        return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, "int32")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -135,10 +158,6 @@ class MaxUnpooling2D(keras.layers.Layer):
         windows = ops.transpose(windows, (0, 1, 3, 2, 4, 5))
         return ops.reshape(windows, (batch, 2 * height, 2 * width, channels))
 
-    def compute_output_spec(self, values, indices):
-        batch, height, width, channels = values.shape
-        return keras.KerasTensor((batch, 2 * height, 2 * width, channels), self.compute_dtype)
-
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -147,8 +166,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
     On a CPU the fused operation takes a third of the time of Keras's separate passes. Where
     `tf.distribute` divides a batch between devices, the statistics are those of the whole batch.
     Both need channels that come last; anything else, and other backends, use Keras's own code.
-
-    Input and output: (batch, height, width, channels).
 
     Example:
         >>> layer = BatchNormalization(momentum=0.9)
@@ -207,8 +224,6 @@ class AtrousConv2D(keras.layers.Conv2D):
       TensorFlow's own dilated convolution has gradients (not on every CPU), it is used instead:
       two to eight times faster.
 
-    Input: (batch, height, width, channels). Output: (batch, height, width, filters).
-
     Example:
         >>> layer = AtrousConv2D(1, 3, padding="same", dilation_rate=4, kernel_initializer="ones")
         >>> float(keras.ops.sum(layer(keras.ops.ones((1, 4, 4, 1)))))
@@ -218,9 +233,9 @@ class AtrousConv2D(keras.layers.Conv2D):
     def call(self, inputs):
         centred = self.padding == "same" and all(side % 2 for side in self.kernel_size)
         plain = max(self.strides) == 1 and self.groups == 1 and self.data_format == "channels_last"
+        sides = inputs.shape[1:3]
         if not (centred and plain):
             return super().call(inputs)
-        sides = inputs.shape[1:3]
         if None not in sides and min(self.dilation_rate) >= max(sides):
             row, column = (side // 2 for side in self.kernel_size)
             centre = self.kernel[row : row + 1, column : column + 1]

@@ -1,22 +1,43 @@
-"""Models as `.keras` files: written whole or not at all, and read safely."""
+"""Models as `.keras` files, written whole or not at all and read safely; settings to build them."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
 from pneumo_keras.errors import StudyError
 from pneumo_keras.files import atomic_write
-from pneumo_keras.models.blocks import standard_settings
+
+
+@contextmanager
+def standard_settings() -> Iterator[None]:
+    """Build and load networks as float32 and channels last, whatever Keras's global settings.
+
+    Those of the user (`keras.json`, `keras.config`) are restored at the end. A global dtype
+    policy `mixed_bfloat16` or `mixed_float16` is kept, any other becomes `float32`.
+
+    Example:
+        >>> with standard_settings():
+        ...     keras.config.floatx(), keras.config.image_data_format()
+        ('float32', 'channels_last')
+    """
+    config = keras.config
+    floatx, data_format = config.floatx(), config.image_data_format()
+    policy = config.dtype_policy()
+    config.set_floatx("float32")
+    config.set_image_data_format("channels_last")
+    config.set_dtype_policy(policy if policy.name.startswith("mixed_") else "float32")
+    try:
+        yield
+    finally:
+        config.set_floatx(floatx)
+        config.set_image_data_format(data_format)
+        config.set_dtype_policy(policy)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
     """Save a model, whole or not at all, with its optimizer if it is compiled.
-
-    Args:
-        model: the model.
-        path: a `.keras` file, replaced if it exists.
 
     Raises:
         StudyError: if it cannot be written.
@@ -34,13 +55,10 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 @standard_settings()
 def load_model(path: Path) -> keras.Model:
-    """Load a model, not compiled.
+    """Load a model from a `.keras` file, not compiled.
 
     The file may come from anyone: layers that bring code of their own are refused (Keras's safe
     mode), and so are the older formats, which Keras reads less strictly.
-
-    Args:
-        path: a `.keras` file.
 
     Raises:
         StudyError: if there is no such file, or it is not a model that can be loaded safely.

@@ -3,19 +3,19 @@
 Badrinarayanan, Kendall and Cipolla (2017); section 3.2 and Figure 1 of the paper.
 """
 
-from __future__ import annotations
-
 import keras
 from keras import layers
 
 from pneumo_keras.models.backbones import pretrained
-from pneumo_keras.models.blocks import convolution_block, l2_regularizer, standard_settings
 from pneumo_keras.models.layers import (
     InputScaling,
     MaxPoolingWithIndices2D,
     MaxUnpooling2D,
+    convolution_block,
     image_input,
+    l2_regularizer,
 )
+from pneumo_keras.models.saving import standard_settings
 
 # Filters of the convolutions of the five blocks. The decoder mirrors them; the last convolution of
 # each of its blocks already has the filters of the block above.
@@ -90,7 +90,10 @@ def segnet(
 
     model = keras.Model(image, probability, name="segnet")
     if weights is not None:
-        _load_vgg16(model, weights)
+        vgg16 = pretrained(keras.applications.VGG16, weights)
+        sources = [layer for layer in vgg16.layers if isinstance(layer, layers.Conv2D)]
+        for source, target in zip(sources, encoder_layers(model), strict=True):
+            target.set_weights(source.get_weights())
     return model
 
 
@@ -101,15 +104,5 @@ def encoder_layers(model: keras.Model) -> list[keras.layers.Layer]:
         >>> len(encoder_layers(segnet(32, width=0.1)))
         13
     """
-    return [
-        layer
-        for layer in model.layers
-        if layer.name.startswith("block") and isinstance(layer, layers.Conv2D)
-    ]
-
-
-def _load_vgg16(model: keras.Model, weights: str) -> None:
-    vgg16 = pretrained(keras.applications.VGG16, weights)
-    sources = [layer for layer in vgg16.layers if isinstance(layer, layers.Conv2D)]
-    for source, target in zip(sources, encoder_layers(model), strict=True):
-        target.set_weights(source.get_weights())
+    convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    return [layer for layer in convolutions if layer.name.startswith("block")]

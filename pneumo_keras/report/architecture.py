@@ -1,7 +1,5 @@
 """Figures 1 and 2: the two networks, drawn from the built models (Figure 1 here)."""
 
-from __future__ import annotations
-
 import itertools
 import math
 
@@ -13,15 +11,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pneumo_keras.models.layers import MaxPoolingWithIndices2D, MaxUnpooling2D
-from pneumo_keras.report.deeplabv3_diagram import deeplabv3_figure
+from pneumo_keras.report.deeplabv3_diagram import deeplabv3_figure, feature_shape
 from pneumo_keras.report.drawing import Anchors, arrow, page, slab, write
 from pneumo_keras.report.style import INK, NOTE, PAGE_WIDTH, SMALL, drawing
-from pneumo_keras.report.topology import feature_shape, sources
+
+__all__ = ["deeplabv3_figure", "segnet_figure"]
 
 HEIGHT, MIDDLE, TALLEST = 3.2, 1.72, 1.35  # inches
 THIN, DOUBLING = 0.035, 0.0095  # thickness of a layer, and of each doubling of its channels
 INDICES = "#00664B"
-__all__ = ["deeplabv3_figure", "segnet_figure"]
 KINDS = {
     layers.Conv2D: "convolution",
     MaxPoolingWithIndices2D: "pooling",
@@ -39,15 +37,9 @@ COLOURS = {
 
 
 def segnet_figure(model: keras.Model) -> Figure:
-    """Figure 1: the layers of SegNet, with arrows for the pooling indices.
+    """Figure 1: the layers of a SegNet, with arrows for the pooling indices.
 
     A slab's height is the logarithm of its feature map's side, its thickness that of its channels.
-
-    Args:
-        model: built by `pneumo_keras.models.segnet.segnet`.
-
-    Returns:
-        The figure, a page wide.
 
     Example:
         >>> from pneumo_keras.models.segnet import segnet
@@ -55,42 +47,27 @@ def segnet_figure(model: keras.Model) -> Figure:
         >>> [text.get_text() for text in figure.axes[0].texts if text.get_gid() == "size:1"]
         ['32×32\\n×6']
     """
-    blocks = segnet_blocks(model)
+    drawn = [layer for layer in model.layers if type(layer) in KINDS]
     with drawing(PAGE_WIDTH, HEIGHT) as figure:
         axes = page(figure)
-        slabs, spans = _draw_blocks(axes, blocks, model.input_shape[1])
-        _draw_indices(axes, model, slabs)
-        _draw_halves(axes, blocks, spans)
-        _draw_legend(axes, blocks)
+        slabs = _draw_blocks(axes, drawn, model.input_shape[1])
+        _draw_indices(axes, drawn, slabs)
+        _draw_braces(axes, drawn, slabs)
+        _draw_legend(axes, drawn)
         text = f"{model.count_params():,} parameters"
         write(axes, PAGE_WIDTH - 0.1, 0.06, text, ha="right", va="bottom", color=NOTE)
     return figure
-
-
-def segnet_blocks(model: keras.Model) -> list[list[layers.Layer]]:
-    """The layers of a SegNet that are drawn, by block: five down, five up, the head.
-
-    Example:
-        >>> from pneumo_keras.models.segnet import segnet
-        >>> [len(block) for block in segnet_blocks(segnet(32, width=0.1, dropout=0))]
-        [3, 3, 4, 4, 4, 4, 4, 4, 3, 2, 2]
-    """
-    drawn = [layer for layer in model.layers if type(layer) in KINDS]
-    *blocks, head, probability = (
-        list(block)
-        for _, block in itertools.groupby(drawn, key=lambda layer: layer.name.partition("_")[0])
-    )
-    return [*blocks, head + probability]
 
 
 def _kind(layer: layers.Layer) -> str:
     return "head" if layer.name == "head" else KINDS[type(layer)]
 
 
-def _draw_blocks(
-    axes: Axes, blocks: list[list[layers.Layer]], size: int
-) -> tuple[dict[str, Anchors], list[tuple[float, float]]]:
-    """Draw image and layers; return each slab by its layer, and both edges of each block."""
+def _draw_blocks(axes: Axes, drawn: list[layers.Layer], size: int) -> dict[str, Anchors]:
+    """Draw the image and, block by block, the layers and their size; return the layers' slabs."""
+    groups = itertools.groupby(drawn, key=lambda layer: layer.name.partition("_")[0])
+    *blocks, head, probability = (list(block) for _, block in groups)
+    blocks.append(head + probability)
     pitch = (PAGE_WIDTH - 0.1) / (len(blocks) + 1)
     label_y = MIDDLE - TALLEST / 2 - 0.1
     label = {"va": "top", "linespacing": 1.15}
@@ -99,73 +76,60 @@ def _draw_blocks(
         height = max(0.08, TALLEST * math.log2(side) / math.log2(size))
         return slab(axes, x, MIDDLE, thickness, height, colour, name)
 
-    slabs, spans = {}, []
+    slabs = {}
     before = draw(0.05 + pitch / 2 - THIN, THIN, size, "#DDDDDD", "image")
     write(axes, 0.05 + pitch / 2, label_y, "image", **label)
     for number, block in enumerate(blocks, start=1):
-        thicknesses = [
-            THIN + DOUBLING * math.log2(feature_shape(layer)[2])
+        shapes = [feature_shape(layer) for layer in block if isinstance(layer, layers.Conv2D)]
+        thickness = {
+            layer: THIN + DOUBLING * math.log2(feature_shape(layer)[2])
             if isinstance(layer, layers.Conv2D)
             else THIN
             for layer in block
-        ]
+        }
         centre = 0.05 + pitch * (number + 0.5)
-        left = x = centre - sum(thicknesses) / 2 - 0.03
-        arrow(axes, before.right, (left, MIDDLE))
-        for layer, thickness in zip(block, thicknesses, strict=True):
+        x = centre - sum(thickness.values()) / 2 - 0.03
+        arrow(axes, before.right, (x, MIDDLE))
+        for layer in block:
             colour, side = COLOURS[_kind(layer)], feature_shape(layer)[0]
-            before = slabs[layer.name] = draw(x, thickness, side, colour, layer.name)
-            x += thickness
-        spans.append((left, x))
-        write(axes, centre, label_y, size_label(block), gid=f"size:{number}", **label)
-    return slabs, spans
+            before = slabs[layer.name] = draw(x, thickness[layer], side, colour, layer.name)
+            x += thickness[layer]
+        height, width, _ = shapes[0]
+        channels = dict.fromkeys(str(shape[2]) for shape in (shapes[0], shapes[-1]))
+        text = f"{height}×{width}\n×{'→'.join(channels)}"
+        write(axes, centre, label_y, text, gid=f"size:{number}", **label)
+    return slabs
 
 
-def size_label(block: list[layers.Layer]) -> str:
-    """Side × side × channels of a block's convolutions; first and last channels where they differ.
-
-    Example:
-        >>> from pneumo_keras.models.segnet import segnet
-        >>> print(size_label(segnet_blocks(segnet(32, width=0.5))[6]))
-        4×4
-        ×256→128
-    """
-    shapes = [feature_shape(layer) for layer in block if isinstance(layer, layers.Conv2D)]
-    height, width, _ = shapes[0]
-    channels = dict.fromkeys(str(shape[2]) for shape in (shapes[0], shapes[-1]))
-    return f"{height}×{width}\n×{'→'.join(channels)}"
-
-
-def _draw_indices(axes: Axes, model: keras.Model, slabs: dict[str, Anchors]) -> None:
+def _draw_indices(axes: Axes, drawn: list[layers.Layer], slabs: dict[str, Anchors]) -> None:
     """Draw an arrow from each pooling to the unpooling that takes its indices."""
-    inputs = sources(model)
-    unpoolings = [layer.name for layer in model.layers if isinstance(layer, MaxUnpooling2D)]
+    poolings = [layer for layer in drawn if isinstance(layer, MaxPoolingWithIndices2D)]
+    source = {id(layer.output[1]): layer.name for layer in poolings}
+    unpoolings = [layer for layer in drawn if isinstance(layer, MaxUnpooling2D)]
     for level, unpooling in enumerate(unpoolings):
-        pooling = inputs[unpooling][1].name
-        start, end = slabs[pooling].top, slabs[unpooling].top
+        pooling = source[id(unpooling.input[1])]
+        start, end = slabs[pooling].top, slabs[unpooling.name].top
         highest = MIDDLE + TALLEST / 2 + 0.03 + 0.155 * level
         control = (8 * highest - start[1] - end[1]) / 6  # of a Bezier curve that reaches so high
         points = (start, (start[0], control), (end[0], control), end)
-        gid = f"indices:{pooling}:{unpooling}"
+        gid = f"indices:{pooling}:{unpooling.name}"
         arrow(axes, *points, curved=True, colour=INDICES, gid=gid)
 
 
-def _draw_halves(axes: Axes, blocks: list[list[layers.Layer]], spans: list) -> None:
+def _draw_braces(axes: Axes, drawn: list[layers.Layer], slabs: dict[str, Anchors]) -> None:
     """Draw braces under encoder and decoder, with the number of their convolutions."""
     y = MIDDLE - TALLEST / 2 - 0.47
-    kinds = [[_kind(layer) for layer in block] for block in blocks]
-    for name, mark in (("Encoder", "pooling"), ("Decoder", "unpooling")):
-        members = [number for number, block in enumerate(kinds) if mark in block]
-        count = sum(kinds[number].count("convolution") for number in members)
-        left, right = spans[members[0]][0], spans[members[-1]][1]
-        brace = ((left, y + 0.05), (left, y), (right, y), (right, y + 0.05))
-        arrow(axes, *brace, style="-")
+    for name, prefix in (("Encoder", "block"), ("Decoder", "decoder")):
+        half = [layer for layer in drawn if layer.name.startswith(prefix)]
+        count = sum(isinstance(layer, layers.Conv2D) for layer in half)
+        left, right = slabs[half[0].name].left[0], slabs[half[-1].name].right[0]
+        arrow(axes, (left, y + 0.05), (left, y), (right, y), (right, y + 0.05), style="-")
         text = f"{name}: {count} convolutions"
         write(axes, (left + right) / 2, y - 0.05, text, va="top", fontweight="bold")
 
 
-def _draw_legend(axes: Axes, blocks: list[list[layers.Layer]]) -> None:
-    first = {_kind(layer): layer for block in reversed(blocks) for layer in reversed(block)}
+def _draw_legend(axes: Axes, drawn: list[layers.Layer]) -> None:
+    first = {_kind(layer): layer for layer in reversed(drawn)}
     kernel = "{0}×{1} convolution".format
     words = {
         "convolution": f"{kernel(*first['convolution'].kernel_size)}, BatchNorm, ReLU",

@@ -12,8 +12,7 @@ from matplotlib.patches import Patch
 from pneumo_keras.evaluation.audit import LUNGS_PUBLISHED, TABLE_2, foreground_share
 from pneumo_keras.evaluation.checks import check_same_images
 from pneumo_keras.evaluation.comparison import LOWER_IS_BETTER
-from pneumo_keras.evaluation.metrics import pooled_scores
-from pneumo_keras.evaluation.overlap import image_scores
+from pneumo_keras.evaluation.metrics import image_scores, pooled_scores
 from pneumo_keras.report import style
 from pneumo_keras.report.results import score_name
 
@@ -43,10 +42,9 @@ def accuracy_figure(scores: Tables, data: str) -> Figure:
 
 
 def iou_figure(scores: Tables, data: str) -> Figure:
-    """Figure 8: IoU (equation 1) of all pixels together as bars, of each image as dots.
+    """Figure 8: IoU (equation 1), otherwise as Figure 7.
 
-    Images with an empty reference have no dot; their false positives count in the bars. Arguments
-    as for `accuracy_figure`.
+    Images with an empty reference have no dot; their false positives count in the bars.
     """
     return _score_figure(scores, data, "iou", "one image with target")
 
@@ -91,19 +89,14 @@ def differences_figure(
 
     Distances, which are better if lower, have an axis of their own. A difference has the colour of
     the network that it favours, and is filled where its interval excludes zero.
-
-    Args:
-        comparison: as `evaluation.comparison.compare` returns it.
-        names: of the first and the second network; the difference is first − second.
-        unit: of the distances, px or mm.
+    `comparison` is as `evaluation.comparison.compare` returns it, the unit of distances px or mm.
     """
     rows = comparison[comparison["difference"].notna()]
     lower = rows["score"].isin(LOWER_IS_BETTER)
     parts = [part for part in (rows[~lower], rows[lower]) if len(part)]
     sizes = [len(part) + 0.6 for part in parts]
-    with style.drawing(
-        style.PAGE_WIDTH, 0.6 * (1 + len(parts)) + 0.24 * sum(sizes), data
-    ) as figure:
+    height = 0.6 * (1 + len(parts)) + 0.24 * sum(sizes)
+    with style.drawing(style.PAGE_WIDTH, height, data) as figure:
         panels = figure.subplots(len(parts), 1, squeeze=False, height_ratios=sizes)[:, 0]
         for axes, part in zip(panels, parts, strict=True):
             lower_is_better = part["score"].iloc[0] in LOWER_IS_BETTER
@@ -116,8 +109,8 @@ def differences_figure(
                 axes.plot([row["low"], row["high"]], [place] * 2, color=colour)
                 axes.plot(row["difference"], place, color=colour, mfc=fill, gid=gid, **SQUARE)
                 labels.append(f"{score_name(row['score'], unit)}, {row['average']}")
-                won = "" if pd.isna(row["wins"]) else f"{row['wins']}/{row['ties']}/{row['losses']}"
-                counts.append(won)
+                won = "{wins}/{ties}/{losses}".format(**row)
+                counts.append("" if pd.isna(row["wins"]) else won)
             right = axes.secondary_yaxis("right")
             right.spines["right"].set_visible(False)
             for each, words in ((axes, labels), (right, counts)):
@@ -141,9 +134,8 @@ def differences_figure(
 def agreement_figure(scores: Tables, data: str) -> Figure:
     """The Dice of two networks image by image, and their difference over the size of the target.
 
-    Args:
-        scores: by network, as `score_images` returns them; the first is on the horizontal axis.
-            Images without a Dice (empty reference) are left out.
+    `scores` are by network, as `score_images` returns them; images without a Dice (empty reference)
+    are left out.
 
     Raises:
         StudyError: naming the image, if the tables are not of the same images.
@@ -172,9 +164,8 @@ def agreement_figure(scores: Tables, data: str) -> Figure:
         right.set_ylabel(f"Dice of {second} − Dice of {first}")
         right.set_xlim(left=0)
         lower, higher = (pairs["difference"] < 0).sum(), (pairs["difference"] > 0).sum()
-        title = (
-            f"higher on: {first} {lower}, {second} {higher}, equal {len(pairs) - lower - higher}"
-        )
+        equal = len(pairs) - lower - higher
+        title = f"higher on: {first} {lower}, {second} {higher}, equal {equal}"
         style.letter((left, right), [title, f"n = {len(pairs)} images with target"])
         figure.legend(ncols=5, loc="outside upper left")
     return figure
@@ -189,7 +180,7 @@ def audit_figure(shares: np.ndarray, pooled: float, target: str, data: str) -> F
         pooled: share of the pixels of all images, those without the target included.
         target: label of what is segmented.
     """
-    shares = np.asarray(shares, float)[np.asarray(shares) > 0]
+    shares = shares[shares > 0]
     tables = {"Table 2 of the paper: accuracy, IoU": TABLE_2}
     tables |= {"published lung segmentations: accuracy, IoU": LUNGS_PUBLISHED}
     labels = [
@@ -203,10 +194,9 @@ def audit_figure(shares: np.ndarray, pooled: float, target: str, data: str) -> F
             for place, (name, row) in enumerate(rows.items()):
                 colour = style.NETWORK_COLOURS.get(name, style.BASELINE)
                 for digits, (lightness, offset, height) in BARS.items():
-                    if share := foreground_share(*row, digits):
-                        look = {"left": share[0], "color": style.tinted(colour, lightness)}
-                        look |= {"width": share[1] - share[0], "gid": f"{name}:{digits}"}
-                        axes.barh(place + offset, height=height, **look)
+                    low, high = foreground_share(*row, digits)
+                    look = {"color": style.tinted(colour, lightness), "gid": f"{name}:{digits}"}
+                    axes.barh(place + offset, high - low, height, left=low, **look)
         measured = panels[2]
         for place, (name, (mean, low, high)) in enumerate(ANNOTATED.items()):
             measured.plot([low or mean, high], [place] * 2, color=style.INK, linewidth=1)

@@ -1,7 +1,5 @@
 """The conclusion of a comparison in sentences, for notebook 05, the HTML report and the cards."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -16,12 +14,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What the test images say about two networks.
-
-    Attributes:
-        sentences: which network is better, by how much, how sure that is, against the baselines.
-        warnings: networks that failed in training or are no better than a baseline.
-    """
+    """What the test images say about two networks, and warnings of networks that failed."""
 
     sentences: list[str]
     warnings: list[str]
@@ -55,7 +48,7 @@ def conclusion(
     baselines: dict[str, pd.DataFrame],
     runs: dict[str, dict],
 ) -> Conclusion:
-    """Say which of two networks is better, by how much, and how sure that is.
+    """Say which of two networks is better, by how much, how sure that is, and what failed.
 
     A network is above a baseline if the 95 % interval of the difference in Dice is; with one
     patient, and so without interval, if the difference is.

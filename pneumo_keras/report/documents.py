@@ -1,15 +1,12 @@
-"""Model cards and the CLAIM 2024 checklist, filled in from a study's own files.
+"""Model cards and the CLAIM 2024 checklist, from a study's own files; the text is in templates.
 
-Text is in `templates/model_card.md`, `limits.md` and `claim.md`. What a run cannot know is marked
-as open in the checklist; nothing is guessed.
+What a run cannot know is marked as open in the checklist; nothing is guessed.
 
 References:
     Mitchell et al., Model Cards for Model Reporting, FAT* 2019, arXiv 1810.03993.
     Tejani et al., Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update,
     Radiology: Artificial Intelligence 2024;6(4):e240300, doi 10.1148/ryai.240300.
 """
-
-from __future__ import annotations
 
 import hashlib
 import re
@@ -24,7 +21,8 @@ from pneumo_keras.errors import StudyError
 from pneumo_keras.evaluation.intervals import RESAMPLES
 from pneumo_keras.files import write_bytes
 from pneumo_keras.report.conclusion import Findings
-from pneumo_keras.report.tables import markdown_table, parameter_table, readable
+from pneumo_keras.report.results import parameter_table, readable
+from pneumo_keras.report.tables import markdown_table
 from pneumo_keras.report.templates import render
 from pneumo_keras.runs import status
 from pneumo_keras.study import Study
@@ -33,14 +31,7 @@ OPEN = "**OPEN: to be filled in by the authors:**"
 
 
 def write_cards(study: Study, findings: Findings) -> list[Path]:
-    """Write `MODEL_CARD.md` beside the model of each network.
-
-    Args:
-        study: its folder holds the models.
-        findings: results of notebook 05.
-
-    Returns:
-        The paths of the cards.
+    """Write `MODEL_CARD.md` beside the model of each network, and return the paths.
 
     Raises:
         StudyError: if a model is missing or a card cannot be written.
@@ -48,7 +39,9 @@ def write_cards(study: Study, findings: Findings) -> list[Path]:
     results = readable(findings.table_2).set_index("Architecture")
     paths = []
     for key, name in NETWORKS.items():
-        run, folder = findings.runs[key], study.model(key)
+        run, model = findings.runs[key], study.model(key) / "best.keras"
+        if not model.is_file():
+            raise StudyError(f"{model}: no such model; train it with notebooks 03 and 04")
         scores = results.loc[name].rename_axis("Score").rename("Value").reset_index()
         card = render(
             "model_card.md",
@@ -57,21 +50,15 @@ def write_cards(study: Study, findings: Findings) -> list[Path]:
             status=status(run),
             source=study.title,
             phantoms=study.is_phantoms,
-            digest=_sha256(folder / "best.keras"),
+            digest=hashlib.sha256(model.read_bytes()).hexdigest(),
             parameters=markdown_table(parameter_table({key: run})),
             scores=markdown_table(scores),
             conclusion=findings.conclusion,
             limits=_limits(study, run),
         )
-        paths.append(folder / "MODEL_CARD.md")
+        paths.append(model.with_name("MODEL_CARD.md"))
         write_bytes(paths[-1], card.encode())
     return paths
-
-
-def _sha256(model: Path) -> str:
-    if not model.is_file():
-        raise StudyError(f"{model}: no such model; train it with notebooks 03 and 04")
-    return hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def _limits(study: Study, run: dict) -> list[str]:
@@ -80,15 +67,9 @@ def _limits(study: Study, run: dict) -> list[str]:
 
 
 def write_checklist(study: Study, findings: Findings, split: pd.Series) -> dict[str, int]:
-    """Write the CLAIM checklist, `claim.md` among the figures.
+    """Write the CLAIM checklist, `claim.md` among the figures, and count its answers.
 
-    Args:
-        study: its index of masks and the list of refused images are read.
-        findings: results of notebook 05.
-        split: part by image name.
-
-    Returns:
-        How many items are `answered`, answered in `part`, and `open`.
+    The index of masks and the list of refused images are read; `split` is the part by image name.
     """
     index = read_mask_index(study.masks)
     refused = study.masks / "refused.csv"
@@ -123,10 +104,7 @@ def write_checklist(study: Study, findings: Findings, split: pd.Series) -> dict[
 
 
 def count_answers(checklist: str) -> dict[str, int]:
-    """Count the items of a checklist that are answered, answered in part, and open.
-
-    Args:
-        checklist: Markdown with a table row `| number | item | answer |` per item.
+    """Count the items of a checklist, `| number | item | answer |`, by how they are answered.
 
     Example:
         >>> count_answers(f"| 1 | Title | Yes. |\\n| 2 | Aims | Partly. {OPEN} the rest |\\n")

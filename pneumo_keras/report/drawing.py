@@ -3,8 +3,6 @@
 All positions are inches from the lower left corner of the page.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -45,8 +43,7 @@ def page(figure: Figure) -> Axes:
 
 def write(axes: Axes, x: float, y: float, text: str, **settings) -> None:
     """Write small text, centred on a point unless the settings of `Axes.text` differ."""
-    look = {"ha": "center", "va": "center_baseline", "fontsize": SMALL, **settings}
-    axes.text(x, y, text, **look)
+    axes.text(x, y, text, **{"ha": "center", "va": "center_baseline", "fontsize": SMALL} | settings)
 
 
 def write_lines(axes: Axes, x: float, middle: float, text: str, **settings) -> None:
@@ -77,18 +74,6 @@ def box(
     style = "round,pad=0,rounding_size=0.05"
     look = {"facecolor": colour, "edgecolor": edge, "linewidth": LINE, "gid": gid}
     axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, **look))
-    return _labelled(axes, x, y, width, height, text)
-
-
-def diamond(axes: Axes, x: float, y: float, width: float, height: float, text: str) -> Anchors:
-    """Draw the decision of a flow chart, in the place of a box."""
-    anchors = _labelled(axes, x, y, width, height, text)
-    corners = (anchors.left, anchors.top, anchors.right, anchors.bottom)
-    axes.add_patch(Polygon(corners, facecolor="white", edgecolor=INK, linewidth=LINE))
-    return anchors
-
-
-def _labelled(axes: Axes, x: float, y: float, width: float, height: float, text: str) -> Anchors:
     centre, middle = x + width / 2, y + height / 2
     write_lines(axes, centre, middle, text)
     return Anchors((x, middle), (x + width, middle), (centre, y + height), (centre, y))
@@ -103,25 +88,19 @@ def slab(
     than `colour`. `gid` is the name of the front in the SVG.
     """
     right, up = DEPTH_RIGHT * height, DEPTH_UP * height
-    left, bottom, end, top = x, middle - height / 2, x + thickness, middle + height / 2
-    faces = (
-        ([(left, top), (end, top), (end + right, top + up), (left + right, top + up)], 0.35, None),
-        (
-            [(end, bottom), (end, top), (end + right, top + up), (end + right, bottom + up)],
-            -0.18,
-            None,
-        ),
-        ([(left, bottom), (end, bottom), (end, top), (left, top)], 0.0, gid),
-    )
-    for corners, lightness, name in faces:
+    end, bottom, top = x + thickness, middle - height / 2, middle + height / 2
+    front = [(x, bottom), (end, bottom), (end, top), (x, top)]
+    above = [(x, top), (end, top), (end + right, top + up), (x + right, top + up)]
+    side = [(end, bottom), (end, top), (end + right, top + up), (end + right, bottom + up)]
+    for corners, lightness, name in ((above, 0.35, None), (side, -0.18, None), (front, 0.0, gid)):
         look = {"edgecolor": INK, "linewidth": 0.35, "joinstyle": "round", "gid": name}
         axes.add_patch(Polygon(corners, facecolor=tinted(colour, lightness), **look))
-    centre = (left + end) / 2
+    centre = x + thickness / 2
     return Anchors(
-        (left, middle),
-        (end + right / 2, middle),
-        (centre + right / 2, top + up / 2),
-        (centre, bottom),
+        left=(x, middle),
+        right=(end + right / 2, middle),
+        top=(centre + right / 2, top + up / 2),
+        bottom=(centre, bottom),
     )
 
 

@@ -17,22 +17,15 @@ from pneumo_keras.errors import StudyError
 
 @dataclass(frozen=True, eq=False)
 class TestedImage:
-    """A test image with its reference mask and the predictions of all networks.
-
-    Attributes:
-        name, patient, group: of the image; the patient is "" if not known.
-        image, reference: (height, width) uint8, and bool.
-        predicted: by network, (height, width) bool each.
-        dice: by network, 0..1; NaN where the reference is empty.
-    """
+    """A test image with its reference mask, and by network the predicted mask and its Dice."""
 
     name: str
-    patient: str
+    patient: str  # "" if not known
     group: str
-    image: np.ndarray
-    reference: np.ndarray
-    predicted: dict[str, np.ndarray]
-    dice: dict[str, float]
+    image: np.ndarray  # (height, width) uint8
+    reference: np.ndarray  # (height, width) bool
+    predicted: dict[str, np.ndarray]  # (height, width) bool
+    dice: dict[str, float]  # 0..1; NaN where the reference is empty
 
 
 def tested_images(
@@ -49,7 +42,7 @@ def tested_images(
 
     Args:
         rows: which of the test images.
-        images: one row per test image, with `name`, `patient`, `group`, `image` and `mask`.
+        images: one row per test image, of the index of masks.
         data, masks: folders of the images and of the mask PNGs.
         probabilities: by network, (images, size, size), 0..1.
         thresholds: by network.
@@ -85,13 +78,9 @@ def extreme_images(chosen: dict[str, list[int]], *tested, **settings) -> dict[st
 
 
 def choose_examples(scores: dict[str, pd.DataFrame]) -> dict[str, int]:
-    """The best, the median and the worst image by the mean Dice of all networks.
+    """Rows of the best, the median and the worst image by the mean Dice of all networks.
 
-    Args:
-        scores: by network, for the same images in order; images without a Dice are excluded.
-
-    Returns:
-        Row numbers keyed `best`, `typical` and `worst`.
+    `scores` are of the same images in the same order; those without a Dice are excluded.
 
     Raises:
         StudyError: if no image has a Dice.
@@ -108,15 +97,10 @@ def choose_examples(scores: dict[str, pd.DataFrame]) -> dict[str, int]:
 
 
 def choose_extremes(scores: pd.DataFrame, count: int = 2) -> dict[str, list[int]]:
-    """The worst, the median and the best images of one network by its Dice.
+    """Rows of the worst, the median and the best images of one network, `count` of each.
 
-    Args:
-        scores: one row per image; images without a Dice (empty reference) are excluded.
-        count: how many of each, if there are that many.
-
-    Returns:
-        Row numbers keyed `worst`, `median` and `best`, in order of rising Dice, ties in the order
-        of the rows. With an even number of images the better one of the middle two is the median.
+    Images without a Dice (empty reference) are excluded; the others are in order of rising Dice,
+    ties in the order of the rows. Of two images in the middle the better one is the median.
 
     Example:
         >>> choose_extremes(pd.DataFrame({"dice": [0.9, float("nan"), 0.1, 0.5]}), count=1)
@@ -131,14 +115,14 @@ def choose_extremes(scores: pd.DataFrame, count: int = 2) -> dict[str, list[int]
 def annotated_images(
     index: pd.DataFrame, data: Path, labels: Sequence[str], count: int, records: list[ImageRecord]
 ) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
-    """Images with the masks of their labels, from each group in turn.
+    """Read `count` images with the masks of their labels, from each group in turn.
 
-    Within a group, images whose share of target is close to the median come first.
+    Within a group, images with a share of target close to the median come first.
 
     Args:
         index: the index of masks.
         data: folder of images and annotations.
-        labels, count: which labels to show where they occur, and how many images.
+        labels: those to show where they occur.
         records: the images as `find_images` found them.
 
     Returns:
@@ -162,15 +146,10 @@ def annotated_images(
 def augmented_images(
     arrays: Arrays, split: pd.Series, count: int, variants: int, seed: int
 ) -> list[list[tuple[np.ndarray, np.ndarray]]]:
-    """Training images with the largest share of target, each with augmented variants.
-
-    Args:
-        arrays, split: images and masks, and the part of each image by its name.
-        count, variants: how many images, and how many variants of each.
-        seed: of the augmentation.
+    """Augment the `count` training images with the largest share of target.
 
     Returns:
-        For each image a list of pairs of image and mask, the original first.
+        For each image a list of pairs of image and mask: the original, then its `variants`.
     """
     rows = arrays.rows(split, "train")
     largest = rows[np.argsort(-arrays.masks[rows].mean(axis=(1, 2)), kind="stable")][:count]

@@ -19,8 +19,7 @@ TERMS = {"focal": "focal", "ssim": "SSIM", "jaccard": "Jaccard"}
 def prevalence_figure(index: pd.DataFrame, data: str) -> Figure:
     """How much of an image, and of its lungs where outlined, is marked: histograms by group.
 
-    Args:
-        index: one row per image: `group`, `target_share` and perhaps `target_share_in_lung`, 0..1.
+    `index` has `group`, `target_share` and perhaps `target_share_in_lung`, 0..1, of each image.
     """
     columns = {"target_share": "share of the image that is marked, %"}
     if "target_share_in_lung" in index and index["target_share_in_lung"].notna().any():
@@ -58,9 +57,7 @@ def intensity_figure(
 ) -> Figure:
     """Grey levels inside and outside the target: two histograms, each of area 1.
 
-    Args:
-        images: (height, width) uint8 each.
-        masks: (height, width) each, 0 or 1.
+    Images are (height, width) uint8 each, masks the same with 0 or 1.
     """
     counts = np.zeros((2, 256), np.int64)
     for image, mask in zip(images, masks, strict=True):
@@ -85,13 +82,7 @@ def intensity_figure(
 
 
 def leak_figure(by_patient: int, at_random: int, tested: int, data: str) -> Figure:
-    """Test images whose patient is also in training, for a split by patient and a random one.
-
-    Args:
-        by_patient: number of such images if patients stay together.
-        at_random: the same if images are drawn independently.
-        tested: number of test images.
-    """
+    """How many of the `tested` images have a patient in training too, by kind of split."""
     with style.drawing(style.COLUMN_WIDTH, 1.6, data) as figure:
         axes = figure.subplots()
         names, counts = ["random split", "split by patient"], [at_random, by_patient]
@@ -107,10 +98,8 @@ def leak_figure(by_patient: int, at_random: int, tested: int, data: str) -> Figu
 def history_figure(history: pd.DataFrame, best_epoch: int, network: str, data: str) -> Figure:
     """Learning curves: the loss, its terms where it has any, and Dice and IoU.
 
-    Args:
-        history: one row per epoch; loss, dice, iou and terms, each also with the prefix `val_`.
-        best_epoch: the one that is kept, counted from 1.
-        network: its printed name.
+    `history` has one row per epoch, each column also with the prefix `val_`; `best_epoch`, the one
+    that is kept, counts from 1.
     """
     terms = {name: label for name, label in TERMS.items() if name in history}
     parts = {"loss": {"loss": "loss"}} | ({"terms of the loss": terms} if terms else {})

@@ -1,31 +1,23 @@
 """Figures 3 and 4: the training pipeline and the inference pipeline, with a recipe's settings."""
 
-from __future__ import annotations
-
+import itertools
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Polygon, Rectangle
 
-from pneumo_keras.config import BACKBONES, NETWORKS, Recipe
-from pneumo_keras.report.drawing import Anchors, arrow, box, diamond, page, write
-from pneumo_keras.report.names import LOSS_NAMES, OPTIMIZER_NAMES
-from pneumo_keras.report.style import NETWORK_COLOURS, PAGE_WIDTH, drawing, tinted
+from pneumo_keras.config import BACKBONES, LOSSES, NETWORKS, OPTIMIZERS, Recipe
+from pneumo_keras.report.drawing import LINE, Anchors, arrow, box, page, write, write_lines
+from pneumo_keras.report.style import INK, NETWORK_COLOURS, PAGE_WIDTH, drawing, tinted
 
 WIDTH, HEIGHT, GAP = 1.4, 0.52, 0.32  # of the boxes, and between them
-LEFT = PAGE_WIDTH - 0.2 - 4 * WIDTH - 3 * GAP
+COLUMNS = [PAGE_WIDTH - 0.2 - number * WIDTH - (number - 1) * GAP for number in (4, 3, 2, 1)]
 FILE = "#E3EFE9"  # colour of what is stored in a file
 
 
 def training_flowchart(recipe: Recipe) -> Figure:
-    """Figure 3: from images and annotations to the saved models.
-
-    Args:
-        recipe: its split, size, augmentation, weights, losses, optimizer and epochs are shown.
-
-    Returns:
-        The figure, a page wide.
+    """Figure 3: from images and annotations to the saved models, with the recipe's settings.
 
     Example:
         >>> from pneumo_keras.config import PAPER
@@ -35,13 +27,11 @@ def training_flowchart(recipe: Recipe) -> Figure:
     """
     tested = 100 * recipe.test_share
     split = f"Split by {recipe.split_by}\n{100 - tested:g} % train, {tested:g} % test"
-    if recipe.split_by == "official":
-        split = "Official split\nof the data set"
     annotation = (
         "Chest X-rays\nimage files or DICOM",
         "Annotation\noutlines or masks",
         "Mask images\nof the same size",
-        split,
+        "Official split\nof the data set" if recipe.split_by == "official" else split,
     )
     preparation = (
         f"Training set\n{100 * recipe.validation_share:g} % for validation",
@@ -57,19 +47,13 @@ def training_flowchart(recipe: Recipe) -> Figure:
             write(axes, 0.22, y + height / 2, name, rotation=90, va="center", fontweight="bold")
         *_, last = _row(axes, 3.2, annotation)
         first, *_, scaled = _row(axes, 2.28, preparation)
-        _elbow(axes, last.bottom, first.top, 3.0)
+        arrow(axes, last.bottom, (last.bottom[0], 3.0), (first.top[0], 3.0), first.top)
         _draw_training(axes, recipe, scaled)
     return figure
 
 
 def testing_flowchart(recipe: Recipe) -> Figure:
     """Figure 4: from an image to its binary mask, its overlay and its outlines.
-
-    Args:
-        recipe: its size and threshold are shown.
-
-    Returns:
-        The figure, a page wide.
 
     Example:
         >>> from pneumo_keras.config import QUICK
@@ -87,16 +71,15 @@ def testing_flowchart(recipe: Recipe) -> Figure:
     with drawing(PAGE_WIDTH, 2.52) as figure:
         axes = page(figure)
         *_, prediction, threshold = _row(axes, 1.0, steps)
-        column = [LEFT + number * (WIDTH + GAP) for number in range(4)]
-        model = _file(axes, column[2], 1.9, "Saved model\nSegNet or DeepLabV3")
-        outlines = _file(axes, column[1], 0.1, "Outlines\nLabelMe JSON")
-        overlay = _file(axes, column[2], 0.1, "Overlay\nPNG")
-        mask = _file(axes, column[3], 0.1, "Binary mask\nof the image's own size")
+        model = _file(axes, COLUMNS[2], 1.9, "Saved model\nSegNet or DeepLabV3")
+        outlines = _file(axes, COLUMNS[1], 0.1, "Outlines\nLabelMe JSON")
+        overlay = _file(axes, COLUMNS[2], 0.1, "Overlay\nPNG")
+        mask = _file(axes, COLUMNS[3], 0.1, "Binary mask\nof the image's own size")
         arrow(axes, model.bottom, prediction.top)
         arrow(axes, threshold.bottom, mask.top)
         arrow(axes, mask.left, overlay.right)
-        fork = (mask.left[0] - GAP / 2, mask.left[1])
-        _elbow(axes, fork, outlines.top, 0.78)
+        fork, above = mask.left[0] - GAP / 2, outlines.top[0]
+        arrow(axes, (fork, mask.left[1]), (fork, 0.78), (above, 0.78), outlines.top)
     return figure
 
 
@@ -116,7 +99,7 @@ def _draw_training(axes: Axes, recipe: Recipe, scaled: Anchors) -> None:
             NETWORKS[network] + plus,
             design[network],
             "ImageNet weights" if weights == "imagenet" else Path(weights).name,
-            LOSS_NAMES[recipe.of(network, "loss")],
+            LOSSES[recipe.of(network, "loss")],
         )
         look = {"colour": tinted(colour, 0.85), "edge": colour}
         networks.append(box(axes, x, y, width, 0.68, "\n".join(lines), **look))
@@ -124,29 +107,31 @@ def _draw_training(axes: Axes, recipe: Recipe, scaled: Anchors) -> None:
     look = {"width": 1.08, "height": HEIGHT, "colour": "white"}
     validation = box(axes, 2.92, middle - HEIGHT / 2, text="Validation\nafter each epoch", **look)
     best = box(axes, 4.22, middle - HEIGHT / 2, text="Best epoch\nby its Dice", **look)
-    last = LEFT + 3 * (WIDTH + GAP)
     question = f"Last epoch?\n{recipe.epochs}"
     question += f", or {recipe.patience}\nwithout gain" if recipe.patience else " in all"
-    decision = diamond(axes, last, middle - 0.36, WIDTH, 0.72, question)
-    saved = _file(axes, last, 1.44, "Saved model\nbest epoch, .keras")
+    left, right, centre = COLUMNS[3], COLUMNS[3] + WIDTH, COLUMNS[3] + WIDTH / 2
+    top, bottom = middle + 0.36, middle - 0.36
+    corners = [(left, middle), (centre, top), (right, middle), (centre, bottom)]
+    axes.add_patch(Polygon(corners, facecolor="white", edgecolor=INK, linewidth=LINE))
+    write_lines(axes, centre, middle, question)
+    saved = _file(axes, left, 1.44, "Saved model\nbest epoch, .keras")
 
     # === Into the networks, through the epoch, and back ===
-    corner, entry = (scaled.bottom[0], 2.08), (trunk, deeplab.left[1])
-    arrow(axes, scaled.bottom, corner, (trunk, 2.08), entry, deeplab.left)
+    entry = (trunk, deeplab.left[1])
+    arrow(axes, scaled.bottom, (scaled.bottom[0], 2.08), (trunk, 2.08), entry, deeplab.left)
     arrow(axes, (trunk, segnet.left[1]), segnet.left)
     join = validation.left[0] - 0.14
     arrow(axes, segnet.right, (join, segnet.right[1]), (join, middle), validation.left)
     arrow(axes, deeplab.right, (join, deeplab.right[1]), (join, middle), style="-")
     arrow(axes, validation.right, best.left)
-    arrow(axes, best.right, decision.left)
-    arrow(axes, decision.top, saved.bottom)
-    centre = decision.bottom[0]
-    arrow(axes, decision.bottom, (centre, 0.3), (trunk, 0.3), entry, style="-")
+    arrow(axes, best.right, (left, middle))
+    arrow(axes, (centre, top), saved.bottom)
+    arrow(axes, (centre, bottom), (centre, 0.3), (trunk, 0.3), entry, style="-")
     write(axes, centre + 0.06, 1.39, "yes", ha="left")
     write(axes, centre + 0.06, 0.54, "no", ha="left")
     rate = f"learning rate {recipe.learning_rate:g}"
     rate += f", {recipe.schedule}" if recipe.schedule != "constant" else ""
-    optimizer = OPTIMIZER_NAMES[recipe.optimizer]
+    optimizer = OPTIMIZERS[recipe.optimizer]
     text = f"next epoch: {optimizer}, {rate}, batches of {recipe.batch_size}"
     write(axes, (trunk + centre) / 2, 0.2, text)
 
@@ -159,19 +144,12 @@ def _resizing(recipe: Recipe, otherwise: str) -> str:
 
 def _row(axes: Axes, y: float, texts: tuple[str, ...]) -> list[Anchors]:
     """Boxes from left to right, with an arrow from each to the next."""
-    row: list[Anchors] = []
-    for number, text in enumerate(texts):
-        x = LEFT + number * (WIDTH + GAP)
-        row.append(box(axes, x, y, WIDTH, HEIGHT, text, colour="white"))
-        if number:
-            arrow(axes, row[-2].right, row[-1].left)
+    places = zip(COLUMNS, texts, strict=True)
+    row = [box(axes, x, y, WIDTH, HEIGHT, text, colour="white") for x, text in places]
+    for before, after in itertools.pairwise(row):
+        arrow(axes, before.right, after.left)
     return row
 
 
 def _file(axes: Axes, x: float, y: float, text: str) -> Anchors:
     return box(axes, x, y, WIDTH, HEIGHT, text, colour=FILE)
-
-
-def _elbow(axes: Axes, start: tuple, end: tuple, y: float) -> None:
-    """An arrow that goes to a height, across, and on to its end."""
-    arrow(axes, start, (start[0], y), (end[0], y), end)

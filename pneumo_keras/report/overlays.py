@@ -1,6 +1,6 @@
 """Figures of images: annotations, augmentation, segmentations (Figures 5 and 6) and errors.
 
-`data` says what was measured on, and by which recipe.
+`data` says what was segmented, and by which recipe.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -23,14 +24,13 @@ from pneumo_keras.report.examples import TestedImage
 LABEL_WIDTH, HEAD = 1.1, 0.75  # inches: left of the rows; titles, legend and note
 NAME_LENGTH = 16  # characters of a line of a name, beside or below an image
 HALO = "#202020"  # around an outline, so that it shows on bright images too
+BRIGHTNESS = 0.6  # of the mean image below the colours of an error map
 
 
 def segmentation_figure(images: dict[str, TestedImage], network: str, data: str) -> Figure:
     """Figures 5 and 6: image, reference, prediction and overlay, one row per image.
 
-    Args:
-        images: by the reason for showing them, see `choose_examples`.
-        network: its printed name.
+    `images` has the reason for showing each as key, see `examples.choose_examples`.
     """
     grid = [[one.image] for one in images.values()]
     with _image_grid(grid, 4, data, _error_handles(), left=LABEL_WIDTH) as (figure, rows):
@@ -47,9 +47,7 @@ def segmentation_figure(images: dict[str, TestedImage], network: str, data: str)
 def error_figure(images: dict[str, Sequence[TestedImage]], network: str, data: str) -> Figure:
     """A network's worst, median and best images, each beside its errors in colour.
 
-    Args:
-        images: by `worst`, `median` and `best`, equally many of each; see `choose_extremes`.
-        network: its printed name.
+    `images` has equally many of each, see `examples.choose_extremes`.
     """
     shown = list(zip(*images.values(), strict=True))
     grid = [[one.image for one in row] for row in shown]
@@ -69,9 +67,7 @@ def annotation_figure(
 ) -> Figure:
     """Image, outlines of all labels, mask of the target and its overlay, one row per image.
 
-    Args:
-        images: as `annotated_images` returns them.
-        target: label of what is segmented.
+    `images` are as `examples.annotated_images` returns them.
     """
     labels = list(dict.fromkeys([target, *(label for *_, masks in images for label in masks)]))
     colours = dict(zip(labels, itertools.cycle(style.LABEL_COLOURS)))
@@ -95,11 +91,7 @@ def annotation_figure(
 def augmentation_figure(
     pairs: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]], data: str
 ) -> Figure:
-    """Originals and augmented variants, each with the outline of its mask.
-
-    Args:
-        pairs: as `augmented_images` returns them.
-    """
+    """Originals and variants with outlined masks; `pairs` as from `examples.augmented_images`."""
     variants = [f"variant {number}" for number in range(1, len(pairs[0]))]
     handles = [_outline_handle(style.REFERENCE, "outline of the mask")]
     grid = [[row[0][0]] for row in pairs]
@@ -109,6 +101,48 @@ def augmentation_figure(
             for (image, mask), axes in zip(row, panels, strict=True):
                 _show(axes, image)
                 _outline(axes, mask > 0, style.REFERENCE)
+    return figure
+
+
+def error_map_figure(
+    images: np.ndarray, reference: np.ndarray, predicted: dict[str, np.ndarray], data: str
+) -> Figure:
+    """Shares of all images on which a pixel is a false positive or a false negative.
+
+    Drawn over the mean of the images, all on one scale, beside the share on which the pixel is in
+    the reference: false negatives can occur only there.
+
+    Args:
+        images: (images, size, size) uint8.
+        reference: the same shape, bool or 0 and 1.
+        predicted: by network, the same shape, bool.
+    """
+    mean = BRIGHTNESS * images.mean(axis=0) / 255
+    reference = np.asarray(reference, bool)
+    panels = [("reference", reference.mean(axis=0), style.TRUE_POSITIVE)]
+    for network, masks in predicted.items():
+        positive, negative = (~reference & masks).mean(axis=0), (reference & ~masks).mean(axis=0)
+        panels.append((f"{network},\nfalse positives", positive, style.FALSE_POSITIVE))
+        panels.append((f"{network},\nfalse negatives", negative, style.FALSE_NEGATIVE))
+    highest = max(rate.max() for _, rate, _ in panels[1:])
+    with style.drawing(style.PAGE_WIDTH, 2.45, data) as figure:
+        row = figure.subplots(1, len(panels))
+        style.letter(row, [title for title, *_ in panels])
+        for axes, (_, rate, colour) in zip(row, panels, strict=True):
+            axes.imshow(mean, cmap="gray", vmin=0, vmax=1)
+            axes.axis("off")
+            most = rate.max() if axes is row[0] else highest
+            scale = Normalize(0, max(0.05, np.ceil(20 * most) / 20))
+            # From transparent over the colour to white: the highest shares are the lightest.
+            stops = [(0, (colour, 0.0)), (0.7, (colour, 0.9)), (1, "white")]
+            colours = LinearSegmentedColormap.from_list(colour, stops)
+            shown = axes.imshow(rate, cmap=colours, norm=scale)
+            bar = figure.colorbar(shown, ax=axes, location="bottom", aspect=14, pad=0.03)
+            ticks = np.linspace(0, scale.vmax, 3)
+            bar.set_ticks(ticks, labels=[f"{100 * tick:.3g}" for tick in ticks])
+            bar.set_label(f"% of {len(images)} images")
+            bar.ax.set_facecolor((BRIGHTNESS / 2,) * 3)  # as over the mean image
+            bar.outline.set_visible(False)
     return figure
 
 
@@ -133,7 +167,7 @@ def _image_grid(
 def _show(axes: Axes, image: np.ndarray) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=1 if image.dtype == bool else 255)
     axes.set(xticks=[], yticks=[], anchor="N")
-    axes.spines[:].set_visible(False)
+    axes.spines[:].set(linewidth=0.5, color=style.FAINT)  # a frame for an all-white mask
 
 
 def _outline(axes: Axes, mask: np.ndarray, colour: str, width: float = 1.0) -> None:

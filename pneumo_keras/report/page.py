@@ -4,8 +4,6 @@ Text is in `templates/report.html`. Names from the data are escaped, and a conte
 lets no script run but the page's own.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io
@@ -22,8 +20,8 @@ from pneumo_keras.errors import StudyError
 from pneumo_keras.files import write_bytes
 from pneumo_keras.report.conclusion import Findings
 from pneumo_keras.report.examples import TestedImage, tested_images
+from pneumo_keras.report.results import comparison_table, parameter_table, readable
 from pneumo_keras.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
-from pneumo_keras.report.tables import comparison_table, parameter_table, readable
 from pneumo_keras.report.templates import render
 from pneumo_keras.study import Study
 
@@ -47,7 +45,7 @@ def write_report(
     probabilities: dict[str, np.ndarray],
     thresholds: dict[str, float],
 ) -> Path:
-    """Write the HTML report, `data/report.html` in the study's folder.
+    """Write the HTML report, `data/report.html` in the study's folder, and return its path.
 
     Args:
         study: its figures are embedded.
@@ -56,26 +54,28 @@ def write_report(
         probabilities: by network, (images, size, size), 0..1.
         thresholds: by network.
 
-    Returns:
-        The path of the report.
-
     Raises:
-        StudyError: if a figure is missing, the networks were tested on different numbers of
-            images, or the report cannot be written.
+        StudyError: if a figure is missing or the report cannot be written.
     """
     scores = {name: _with_failures(table) for name, table in findings.scores.items()}
     rows = choose_shown(scores)
-    places, letterbox = (study.data, study.masks), study.recipe.letterbox
-    tested = tested_images(rows, images, *places, probabilities, thresholds, scores, letterbox)
+    places = (images, study.data, study.masks)
+    results = (probabilities, thresholds, scores)
+    tested = tested_images(rows, *places, *results, study.recipe.letterbox)
     lungs = images.get("share_lung", pd.Series(np.nan, images.index)).to_numpy(float)
-    tiles = [
-        make_tile(
-            number, one, {name: table.iloc[row] for name, table in scores.items()}, lungs[row]
-        )
-        for number, (row, one) in enumerate(zip(rows, tested, strict=True))
-    ]
+    tiles = []
+    for row, one in zip(rows, tested, strict=True):
+        of_image = {name: table.iloc[row] for name, table in scores.items()}
+        tiles.append(make_tile(len(tiles), one, of_image, lungs[row]))
     names = tuple(scores)
     unit = scores[names[0]]["unit"].iloc[0]
+    tables = {
+        "Table 1. Parameters": parameter_table(findings.runs),
+        "Table 2. Test images, 95 % intervals over patients": readable(findings.table_2),
+    }
+    compared = f"{names[0]} minus {names[1]} (HD95, ASSD: {unit})"
+    tables[compared] = comparison_table(findings.comparison, names)
+    tables |= {f"Variation: {key}": readable(one) for key, one in findings.variations.items()}
     script = render("report.js")
     html = render(
         "report.html",
@@ -97,14 +97,7 @@ def write_report(
         unit=unit,
         size=study.recipe.size,
         figures=[_figure(study.figures / f"{name}.png") for name in FIGURES],
-        tables={
-            "Table 1. Parameters": parameter_table(findings.runs),
-            "Table 2. Test images, 95 % intervals over patients": readable(findings.table_2),
-            f"{names[0]} minus {names[1]} (HD95, ASSD: {unit})": comparison_table(
-                findings.comparison, names
-            ),
-            **{f"Variation: {key}": readable(one) for key, one in findings.variations.items()},
-        },
+        tables=tables,
         runs={NETWORKS[key]: run for key, run in findings.runs.items()},
         colours=COLOURS,
         script=script,
@@ -117,28 +110,16 @@ def write_report(
 
 
 def choose_shown(scores: dict[str, pd.DataFrame], count: int = MAX_IMAGES) -> list[int]:
-    """Choose the images that the report shows: all, or `count` spread over their ranking.
+    """Choose the rows of the images that the report shows: all, or `count` of them.
 
-    Args:
-        scores: by network, `dice` of the same images in the same order.
-        count: how many images to show at most.
-
-    Returns:
-        Row numbers, ascending. If there are too many, the images are ranked by the mean Dice of
-        the networks, those with an empty reference last, and evenly spaced ranks are chosen, the
-        first and the last among them.
-
-    Raises:
-        StudyError: if the networks were tested on different numbers of images.
+    If there are too many, the images are ranked by the mean Dice of the networks, those with an
+    empty reference last, and evenly spaced ranks are chosen, with the first and the last.
 
     Example:
         >>> table = pd.DataFrame({"dice": [0.9, 0.1, float("nan"), 0.5, 0.4]})
         >>> choose_shown({"SegNet": table}, count=3)
         [1, 2, 3]
     """
-    counts = {network: len(table) for network, table in scores.items()}
-    if len(set(counts.values())) != 1:
-        raise StudyError(f"the networks were tested on different numbers of images: {counts}")
     dice = np.mean([table["dice"].to_numpy(float) for table in scores.values()], axis=0)
     ranked = np.argsort(dice, kind="stable")  # NaN comes last
     if len(ranked) > count:
@@ -159,10 +140,10 @@ def make_tile(
         lungs: share of the image that the outlined lungs take up, 0..1; NaN if not known.
 
     Returns:
-        `number`, `name`, `patient`, `group`; `width` and `height` of the frame of the outlines,
-        pixels; `image` as data URI; `reference` and `predicted`, by network, as SVG paths; `data`,
-        what the page sorts by and prints: `area` and `lungs`, the marked area in percent of the
-        image and of the lungs, and `networks` with the same and the scores of each.
+        `width` and `height` of the frame of the outlines, pixels; `image` as data URI; `reference`
+        and `predicted`, by network, as SVG paths; `data`, what the page sorts by and prints:
+        `area` and `lungs`, the marked area in percent of the image and of the lungs, and
+        `networks` with the same and the scores of each.
 
     Example:
         >>> image, mask = np.zeros((400, 200), np.uint8), np.zeros((400, 200), bool)
@@ -195,8 +176,7 @@ def make_tile(
         for name, row in scores.items()
     ]
     common = {"name": tested.name, "group": tested.group}
-    return {
-        **common,
+    return common | {
         "number": number,
         "patient": tested.patient,
         "width": frame[0],
@@ -204,7 +184,7 @@ def make_tile(
         "image": _webp(Image.fromarray(image), QUALITY),
         "reference": _path(tested.reference, frame),
         "predicted": [_path(tested.predicted[name], frame) for name in scores],
-        "data": {**common, **of_area(tested.reference), "networks": networks},
+        "data": common | of_area(tested.reference) | {"networks": networks},
     }
 
 
@@ -228,7 +208,6 @@ def _with_failures(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _csv(scores: dict[str, pd.DataFrame], images: pd.DataFrame) -> bytes:
-    """All scores of all test images, one row per network and image."""
     table = pd.concat(scores, names=["network"]).reset_index(level="network")
     shares = [column for column in ("share_lung", "target_share_in_lung") if column in images]
     table = table.merge(images[["name", *shares]], on="name", how="left")
@@ -240,17 +219,12 @@ def _figure(path: Path) -> dict[str, str | int]:
         caption = path.with_suffix(".txt").read_text("utf-8").strip()
         with Image.open(path) as image:
             image.thumbnail((FIGURE_WIDTH, image.height))
-            width, height = image.size
-            return {
-                "source": _webp(image, FIGURE_QUALITY),
-                "caption": caption,
-                "width": width,
-                "height": height,
-            }
+            source = _webp(image, FIGURE_QUALITY)
     except OSError:
         raise StudyError(
             f"{path}: figure or caption is missing; run notebook 05 from the top"
         ) from None
+    return {"source": source, "caption": caption, "width": image.width, "height": image.height}
 
 
 def _webp(image: Image.Image, quality: int) -> str:

@@ -24,9 +24,7 @@ def reliability_figure(histograms: Tables, data: str) -> Figure:
     """Calibration: how often pixels of a predicted probability belong to the target.
 
     In bins of equal numbers of pixels; beside it, how many pixels have which probability.
-
-    Args:
-        histograms: by network, `pixel_histogram` of the test images.
+    `histograms` are by network, as `pixel_histogram` returns them.
     """
     edges = np.linspace(0, 1, 21)
     with style.drawing(style.PAGE_WIDTH, 3.8, data) as figure:
@@ -48,9 +46,8 @@ def reliability_figure(histograms: Tables, data: str) -> Figure:
         right.set(xlim=(0, 1), xticks=left.get_xticks())
         right.yaxis.set_major_formatter("{x:g}")
         right.minorticks_off()
-        style.letter(
-            (left, right), ["bins of equal numbers of pixels", f"n = {pixels.sum():,} pixels"]
-        )
+        titles = ["bins of equal numbers of pixels", f"n = {pixels.sum():,} pixels"]
+        style.letter((left, right), titles)
         figure.legend(ncols=3, loc="outside upper left")
     return figure
 
@@ -60,10 +57,7 @@ def precision_recall_figure(histograms: Tables, thresholds: dict[str, float], da
 
     Faint curves join points of equal pooled Dice. The dashed line is the share of target pixels,
     the precision of a prediction that ignores the image.
-
-    Args:
-        histograms: by network, `pixel_histogram` of the test images.
-        thresholds: by network, as chosen on the validation images.
+    `histograms` (`pixel_histogram`) and `thresholds` are by network.
 
     Raises:
         StudyError: if no image has the target.
@@ -99,9 +93,7 @@ def precision_recall_figure(histograms: Tables, thresholds: dict[str, float], da
 def threshold_figure(sweeps: Tables, thresholds: dict[str, float], data: str) -> Figure:
     """The scores on the test images at each threshold, with the one chosen on validation images.
 
-    Args:
-        sweeps: by network, as `threshold_sweep` returns them.
-        thresholds: by network, as chosen on the validation images.
+    `sweeps` (`threshold_sweep`) and `thresholds` are by network.
     """
     with style.drawing(style.PAGE_WIDTH, 2.9, data) as figure:
         panels = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
@@ -116,11 +108,10 @@ def threshold_figure(sweeps: Tables, thresholds: dict[str, float], data: str) ->
             style.unit_ticks(axes)
             axes.set_xlabel("threshold")
         panels[0].set_ylabel("score")
-        titles = [f"{network}, threshold {thresholds[network]:g}" for network in sweeps]
-        style.letter(panels, titles)
-        labels, lines = zip(*MEASURES.values(), strict=True)
-        handles = [Line2D([], [], color=style.INK, ls=line) for line in lines]
-        labels = [*labels, "threshold chosen on validation images"]
-        handles.append(Line2D([], [], **chosen))
-        figure.legend(handles, labels, ncols=5, loc="outside upper left")
+        style.letter(panels, [f"{name}, threshold {thresholds[name]:g}" for name in sweeps])
+        handles = [
+            *(Line2D([], [], color=style.INK, ls=line, label=n) for n, line in MEASURES.values()),
+            Line2D([], [], label="threshold chosen on validation images", **chosen),
+        ]
+        figure.legend(handles=handles, ncols=5, loc="outside upper left")
     return figure

@@ -1,18 +1,16 @@
-"""The tables of results: Table 2 with intervals, Table 3 with all scores, and the comparison.
-
-`write_table(readable(table), ..., numbers=table)` writes a table with intervals both ways: as
-numbers in columns of their own (CSV), and as text `value [low, high]`.
-"""
+"""Tables of trained networks: the paper's Tables 1 and 2, all scores, and the comparison."""
 
 import math
 
 import numpy as np
 import pandas as pd
 
+from pneumo_keras.config import BACKBONES, LOSSES, NETWORKS, OPTIMIZERS
 from pneumo_keras.evaluation.audit import TABLE_2
 from pneumo_keras.evaluation.calibration import pixel_histogram, probability_scores
 from pneumo_keras.evaluation.intervals import Interval, mean_interval, pooled_interval
 from pneumo_keras.evaluation.metrics import summary
+from pneumo_keras.runs import status
 
 # Columns of Table 2: heading, score, how its interval is computed.
 COLUMNS = (
@@ -58,8 +56,80 @@ ALL_SCORES = {
 }
 
 
+def parameter_table(runs: dict[str, dict]) -> pd.DataFrame:
+    """Table 1: the parameters of the networks, the paper's first, then those it leaves out.
+
+    Args:
+        runs: `run.json` by `segnet` and `deeplabv3`.
+    """
+    columns = {NETWORKS[network]: _parameters(network, run) for network, run in runs.items()}
+    return pd.DataFrame(columns).rename_axis("Parameter").reset_index()
+
+
+def _parameters(network: str, run: dict) -> dict[str, str]:
+    recipe = run["recipe"]
+    if network == "segnet":
+        encoder, pyramid = "VGG16: 13 convolutions in 5 blocks with max pooling", "none"
+        decoder = "Mirrors the encoder, unpooling by its indices"
+        dropout = "after the 3 deepest blocks each way"
+    else:
+        backbone, stride = BACKBONES[recipe["backbone"]], recipe["output_stride"]
+        encoder = f"{backbone} with atrous convolutions, output stride {stride}"
+        rates = ", ".join(map(str, recipe["atrous_rates"]))
+        pyramid = f"ASPP, rates {rates}, and image pooling"
+        decoder = "DeepLabV3+ decoder" if recipe["decoder"] else "Bilinear upsampling of the logits"
+        dropout = "after the ASPP projection"
+    decay = "L2 on kernels" if recipe["optimizer"] == "adam" else "decoupled"
+    rate = f"{recipe['learning_rate']:g}, {recipe['schedule']}"
+    if recipe["frozen_epochs"] and not run["weights"].startswith("random"):
+        frozen = f"first {recipe['frozen_epochs']} epochs {recipe['frozen_learning_rate']:g}"
+        rate += f"; {frozen}, pretrained layers frozen"
+    return {
+        "Encoder": encoder,
+        "Decoder": decoder,
+        "Activation function": "ReLU; sigmoid output",
+        "Loss function": LOSSES[recipe[f"{network}_loss"]],
+        "Optimizer": OPTIMIZERS[recipe["optimizer"]],
+        "Learning rate": rate,
+        "Atrous spatial pyramid": pyramid,
+        "Dropout": f"{recipe['dropout']:g} {dropout}",
+        "Batch size": str(recipe["batch_size"]),
+        "Weight decay": f"{recipe['weight_decay']:g} ({decay})",
+        "Image size": f"{recipe['size']}×{recipe['size']}",
+        "Width": f"{recipe['width']:g}",
+        "Parameters": f"{run['parameters']:,}",
+        "Initial weights": run["weights"],
+        "Augmentation": "yes" if recipe["augment"] else "none",
+        "Epochs run": f"{run['epochs_run']} (best: {run['best_epoch']})",
+        "Threshold": f"{run['threshold']:g}",
+        "Changed by hand": "; ".join(run.get("changed_by_hand", ())) or "nothing",
+        "Status": status(run),
+    }
+
+
+def run_table(run: dict) -> pd.DataFrame:
+    """What a training was and how it ended, from its `run.json`."""
+    versions = ", ".join(f"{package} {version}" for package, version in run["versions"].items())
+    facts = {
+        "Initial weights": run["weights"],
+        "Parameters": f"{run['parameters']:,}",
+        "Images": ", ".join(f"{count} {part}" for part, count in run["images"].items()),
+        "Epochs run": f"{run['epochs_run']}, best {run['best_epoch']}",
+        "Best validation Dice": f"{run['best_validation_dice']:.3f}",
+        "Threshold": f"{run['threshold']:g}",
+        "Status": status(run),
+        "Changed by hand": "; ".join(run.get("changed_by_hand", ())) or "nothing",
+        "Seed": str(run["recipe"]["seed"]),
+        "Duration": f"{run['seconds']:.0f} s",
+        "Peak memory": f"{run['peak_memory_gb']} GB",
+        "Device": f"{run['device']}, {run['system']}",
+        "Versions": f"Python {run['python']}, {versions}",
+    }
+    return pd.DataFrame({"": facts.values()}, index=list(facts))
+
+
 def results_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Table 2 with 95 % intervals, and the paper's own rows, which have none.
+    """Table 2 with 95 % intervals over patients, and the paper's own rows, which have none.
 
     Args:
         scores: by network or baseline, in the order of the rows: one row per image with name,
@@ -67,37 +137,29 @@ def results_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
     Returns:
         `Architecture`; for each of `COLUMNS` the value, `<heading>, low` and `<heading>, high`;
-        `Images`, `Patients`, and the numbers of both that have the target. Intervals are from a
-        bootstrap of patients (`evaluation.intervals`).
+        `Images`, `Patients`, and the numbers of both that have the target.
     """
     rows = []
     for name, table in scores.items():
-        row = {"Architecture": name}
+        row, numbers = {"Architecture": name}, {}
         for heading, metric, compute in COLUMNS:
             interval = compute(table, metric)
             row |= {heading: interval.value}
             row |= {f"{heading}, low": interval.low, f"{heading}, high": interval.high}
-            row |= dict(zip(COUNTS[compute], (interval.images, interval.patients), strict=True))
-        rows.append(row)
+            numbers |= zip(COUNTS[compute], (interval.images, interval.patients), strict=True)
+        rows.append(row | numbers)
     # For comparison only: the paper states no n, no spread and no definition of the average.
     for name, (accuracy, iou) in TABLE_2.items():
         row = {"Architecture": f"{name}, as the paper prints it"}
         rows.append(row | {"Test accuracy": float(accuracy), "Test IoU": float(iou)})
-    table = pd.DataFrame(rows)
-    counts = [column for pair in COUNTS.values() for column in pair]
-    table = table[[*table.columns.difference(counts, sort=False), *counts]]
-    return table.astype(dict.fromkeys(counts, "Int64")).round(6)
+    return pd.DataFrame(rows).astype(dict.fromkeys(numbers, "Int64")).round(6)
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with each value and its interval in one column, as text.
+    """Show each value and its interval in one column as text, and leave out empty columns.
 
-    Args:
-        table: with `x, low` and `x, high` beside a column `x`, or with `low` and `high` beside
-            `value`, `mean` or `difference`.
-
-    Returns:
-        The same without the ends of intervals and without empty columns.
+    The ends of intervals are columns `x, low` and `x, high` beside `x`, or `low` and `high` beside
+    `value`, `mean` or `difference`.
 
     Example:
         >>> numbers = pd.DataFrame({"value": [0.5], "low": [0.25], "high": [0.75], "images": [4]})
@@ -125,9 +187,6 @@ def score_table(
         scores: by network, as `score_images` returns them.
         probabilities: by network, (images, height, width), 0..1.
         reference: (images, height, width), 0 or 1.
-
-    Returns:
-        One row per score, one column per network, three decimals.
     """
     columns = {}
     for name, table in scores.items():
@@ -147,17 +206,10 @@ def score_name(score: str, unit: str = "") -> str:
 def comparison_table(
     comparison: pd.DataFrame, names: tuple[str, str], unit: str = ""
 ) -> pd.DataFrame:
-    """Table 4: the paired comparison as text.
+    """Table 4: the paired comparison (`evaluation.comparison.compare`) as text.
 
-    Args:
-        comparison: as `evaluation.comparison.compare` returns it.
-        names: of the first and the second network.
-        unit: of distances, px or mm.
-
-    Returns:
-        One row per score: both values, the difference with its interval, p values (Wilcoxon,
-        permutation; in parentheses after Holm), effect size, wins/ties/losses of the first over
-        patients, numbers of images and patients.
+    P values after Holm's correction are in parentheses; wins, ties and losses are patients of the
+    first network; `unit` is that of distances, px or mm.
     """
     rows = []
     for row in comparison.to_dict("records"):

@@ -1,22 +1,24 @@
-"""The style of all figures, and how they are written.
+"""The style of all figures, and how a study writes figures and tables.
 
-Figures are made without pyplot, so that none stays open and a notebook shows each once. Widths
-are inches of a journal page; text is 8 or 7 points. Constrained layout places axes and legends.
+Figures are made without pyplot, so that none stays open and a notebook shows each once.
 """
 
 import io
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib.style  # does not import pyplot
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from pneumo_keras.files import atomic_write
+from pneumo_keras.files import atomic_write, write_bytes
+from pneumo_keras.report.tables import write_table
+from pneumo_keras.study import Study
 
 PAGE_WIDTH, COLUMN_WIDTH = 7.2, 4.4  # inches: of both columns of a page, and of a single chart
 TEXT, SMALL = 8.0, 7.0  # points
@@ -68,17 +70,11 @@ class NotebookFigure(Figure):
 
 @contextmanager
 def drawing(width: float, height: float, data: str = "") -> Iterator[NotebookFigure]:
-    """A new figure, with the common style while it is drawn.
+    """Yield an empty figure of some inches, with the common style while it is drawn.
 
     Axes made by `subplots` are placed by constrained layout, axes made by `add_axes` by the caller.
-
-    Args:
-        width: inches.
-        height: inches; each further line of the note adds to it.
-        data: what the figure was measured on, printed small at the bottom.
-
-    Yields:
-        The empty figure.
+    `data` says what was measured on; it is printed at the bottom, and more than one line of it
+    adds to the height.
     """
     with matplotlib.style.context(["default", STYLE]):
         note = textwrap.wrap(f"Data: {data}", int((width - 0.16) / CHARACTER)) if data else []
@@ -113,24 +109,14 @@ def tinted(colour: str, lightness: float) -> tuple[float, float, float]:
     return tuple(part + abs(lightness) * (target - part) for part in to_rgb(colour))
 
 
-def save_figure(figure: Figure, name: str, caption: str, folder: str | Path) -> Figure:
+def save_figure(figure: Figure, name: str, caption: str, folder: Path) -> None:
     """Write a figure as `<name>.png` and `<name>.svg`, and its caption as `<name>.txt`.
 
     Equal figures give equal bytes: no date, no random identifiers. In the SVG, text is text.
 
-    Args:
-        figure: as one of the figure functions returned it.
-        name: of the files, without suffix.
-        caption: what the figure shows.
-        folder: where to write; it is created.
-
-    Returns:
-        The figure, for a notebook to show.
-
     Raises:
         StudyError: if a file cannot be written.
     """
-    folder = Path(folder)
     with (
         matplotlib.style.context(["default", STYLE]),
         atomic_write(folder / f"{name}.png") as png,
@@ -139,5 +125,34 @@ def save_figure(figure: Figure, name: str, caption: str, folder: str | Path) -> 
     ):
         figure.savefig(png, format="png", dpi=PRINT_DPI, metadata={"Software": None})
         figure.savefig(svg, format="svg", dpi=PRINT_DPI, metadata={"Date": None, "Creator": None})
-        txt.write_text(caption.strip() + "\n", "utf-8")
-    return figure
+        txt.write_text(caption + "\n", "utf-8")
+
+
+class Output:
+    """Writes figures and tables into a study's `figures/`, each with the caption they all share.
+
+    Attributes:
+        caption: data, target and recipe; with a split (part by image name) also the numbers of
+            images.
+    """
+
+    def __init__(self, study: Study, split: pd.Series | None = None):
+        self.folder = study.figures
+        self.caption = study.caption(split)
+
+    def figure(self, figure: Figure, name: str, title: str) -> Figure:
+        """Write a figure with its caption, and return it to be shown."""
+        save_figure(figure, name, f"{title}. {self.caption}.", self.folder)
+        return figure
+
+    def table(
+        self, table: pd.DataFrame, name: str, title: str, numbers: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Write a table with its caption (see `write_table`), and return it as it is shown."""
+        write_table(table, name, f"{title} ({self.caption}).", self.folder, numbers)
+        shown = table.astype(object).where(table.notna(), "–")
+        return shown.set_index(table.columns[0])
+
+    def text(self, sentences: Iterable[str], name: str) -> None:
+        """Write sentences as `<name>.txt`, one per line."""
+        write_bytes(self.folder / f"{name}.txt", ("\n".join(sentences) + "\n").encode())

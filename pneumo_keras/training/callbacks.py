@@ -118,7 +118,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         changes = dict.fromkeys(self.progress.changes)
-        if _settings(self.model.loss) != _settings(self.recipe_loss):
+        loss = self.recipe_loss
+        if self.model.loss != loss.name and _settings(self.model.loss) != _settings(loss):
             changes[f"loss {getattr(self.model.loss, 'name', self.model.loss)}"] = None
         if _settings(self.model.optimizer) != _settings(self.recipe_optimizer):
             changes[f"optimizer {type(self.model.optimizer).__name__}"] = None

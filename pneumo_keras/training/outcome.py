@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pneumo_keras.evaluation.metrics import baseline_predictions
-from pneumo_keras.evaluation.overlap import count_pixels, image_scores
+from pneumo_keras.evaluation.metrics import baseline_predictions, count_pixels, image_scores
 
 THRESHOLDS = np.arange(0.05, 0.96, 0.05)
 NEARLY_ALL_PIXELS, NEARLY_ALL_IMAGES = 0.99, 0.95

@@ -22,7 +22,7 @@ from pneumo_keras.dataset.arrays import Arrays, fingerprint
 from pneumo_keras.dataset.loader import evaluation_batches, training_batches
 from pneumo_keras.errors import StudyError
 from pneumo_keras.files import cannot_write, remove_partial, write_json
-from pneumo_keras.models.saving import load_model, save_model
+from pneumo_keras.models.saving import load_model, save_model, standard_settings
 from pneumo_keras.runs import read_run, status
 from pneumo_keras.training import build, callbacks
 from pneumo_keras.training.devices import (
@@ -96,7 +96,7 @@ class Training:
         target: str,
         resume: bool = False,
     ):
-        _check_arrays(arrays, recipe)
+        arrays.check(recipe)
         self.network, self.recipe, self.arrays, self.folder = network, recipe, arrays, folder
         self.rows = {part: arrays.rows(split, part) for part in ("train", "validation", "test")}
         self.devices = choose_devices(recipe.devices)
@@ -142,17 +142,15 @@ class Training:
         Raises:
             StudyError: if the disk is full.
         """
-        before, full = keras.config.dtype_policy(), os.strerror(errno.ENOSPC)
-        keras.config.set_dtype_policy(self.recipe.precision)
+        full = os.strerror(errno.ENOSPC)
         try:
-            with self.devices.scope():
+            with standard_settings(), self.devices.scope():
+                keras.config.set_dtype_policy(self.recipe.precision)
                 yield
         except Exception as error:  # TensorBoard's writer raises no OSError
             if isinstance(error, StudyError) or full not in str(error):
                 raise
             raise cannot_write(self._partial, OSError(errno.ENOSPC, full)) from None
-        finally:
-            keras.config.set_dtype_policy(before)
 
     def phases(self, model: keras.Model) -> Iterator[Phase]:
         """The phases that are left, to compile and fit the model in.
@@ -287,13 +285,3 @@ def train(
                 shuffle=False,
             )
     return training.finish(model)
-
-
-def _check_arrays(arrays: Arrays, recipe: Recipe) -> None:
-    made = {"size": arrays.images.shape[1], "clahe": arrays.clahe, "letterbox": arrays.letterbox}
-    for setting, value in made.items():
-        if getattr(recipe, setting) != value:
-            raise StudyError(
-                f"the arrays were made with {setting}={value}, but the recipe says "
-                f"{getattr(recipe, setting)}: run notebook 02 again"
-            )

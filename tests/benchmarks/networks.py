@@ -1,58 +1,87 @@
-"""A training step and a prediction of each network, beside others on the same films.
+"""What the machine can do, and a training step and a prediction of each network in TensorFlow.
 
-All from random weights, with Adam and binary cross-entropy, on the same random films.
+All from random weights, with Adam and binary cross-entropy, on the same random images.
 """
 
 from __future__ import annotations
 
-import os
+import keras
+import tensorflow as tf
 
-import numpy as np
+from benchmarks.torch_network import BATCH, LEARNING_RATE, PREDICT, SIZE, TRAIN, random_batch
+from benchmarks.turns import Work
+from pneumo_keras.config import choose_recipe
+from pneumo_keras.models.layers import AtrousConv2D, MaxPoolingWithIndices2D, MaxUnpooling2D
+from pneumo_keras.training.build import build_network
+from pneumo_keras.training.losses import LOSSES
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-SIZE, BATCH = 256, 8
-OUTPUT_STRIDE, RATES = 16, (6, 12, 18)
-LEARNING_RATE = 0.01
-TRAIN, PREDICT, POOL = "training step", "prediction", "pooling and unpooling"
-
-
-def films_and_masks(size: int, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """A batch of random grey films (BATCH, size, size, channels), 0..255, and masks, 0 or 1."""
-    random = np.random.default_rng(0)
-    films = random.integers(0, 256, (BATCH, size, size, 1)).astype(np.float32)
-    masks = (random.random((BATCH, size, size, 1)) > 0.9).astype(np.float32)
-    return np.repeat(films, channels, axis=-1), masks
+PRODUCT, FORWARD, WITH_GRADIENTS = "matrix product", "convolutions", "with their gradients"
+POOL = "pooling and unpooling"
+MATRIX = 2048
+# Side and channels of SegNet's blocks, whose 3x3 convolutions take equally many operations each.
+FEATURES = ((256, 64), (128, 128), (64, 256), (32, 512))
 
 
-def segnet(size: int = SIZE):
-    """SegNet as the recipe `paper` has it, and its pooling and unpooling alone."""
-    from pneumo_keras.models.layers import MaxPoolingWithIndices2D, MaxUnpooling2D
+def machine(features: tuple = FEATURES, side: int = MATRIX) -> dict[str, Work]:
+    """A product of square matrices; 3x3 convolutions of features, without and with gradients."""
+    matrix = tf.random.normal((side, side))
+    maps = [tf.random.normal((BATCH, size, size, channels)) for size, channels in features]
+    kernels = [tf.random.normal((3, 3, channels, channels)) for _, channels in features]
 
-    works = _keras_works(paper_network("segnet", size), size)
+    @tf.function
+    def multiply():
+        return tf.matmul(matrix, matrix)
+
+    @tf.function
+    def convolve(map_, kernel):
+        return tf.nn.conv2d(map_, kernel, 1, "SAME")
+
+    @tf.function
+    def differentiate(map_, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch([map_, kernel])
+            outputs = tf.nn.conv2d(map_, kernel, 1, "SAME")
+        return outputs, *tape.gradient(outputs, [map_, kernel], output_gradients=map_)
+
+    def each(function):
+        for pair in zip(maps, kernels, strict=True):
+            function(*pair)
+
+    forward = sum(2 * 9 * channels**2 * size**2 * BATCH for size, channels in features)
+    return {
+        PRODUCT: Work(multiply, operations=2 * side**3),
+        FORWARD: Work(lambda: each(convolve), operations=forward),
+        WITH_GRADIENTS: Work(lambda: each(differentiate), operations=3 * forward),
+    }
+
+
+def segnet(size: int = SIZE) -> dict[str, Work]:
+    """SegNet of the recipe `paper`, and its pooling and unpooling alone."""
+    works = _works(paper_network("segnet", size), size)
     return works | _pooling_works(MaxPoolingWithIndices2D(), MaxUnpooling2D())
 
 
-def segnet_with_argmax(size: int = SIZE):
-    """The same, pooled with `tf.nn.max_pool_with_argmax` and unpooled by scattering."""
-    from benchmarks.argmax import ArgmaxPooling, ScatterUnpooling
-
-    works = _keras_works(with_argmax(paper_network("segnet", size)), size)
+def segnet_with_argmax(size: int = SIZE) -> dict[str, Work]:
+    """The same with TensorFlow's flat indices, as most SegNets have them."""
+    works = _works(with_argmax(paper_network("segnet", size)), size)
     return works | _pooling_works(ArgmaxPooling(), ScatterUnpooling())
 
 
-def deeplabv3(size: int = SIZE):
-    """DeepLabV3 as the recipe `paper` has it, but for the loss."""
-    return _keras_works(paper_network("deeplabv3", size), size)
+def deeplabv3(size: int = SIZE) -> dict[str, Work]:
+    """DeepLabV3 of the recipe `paper`, but for the loss."""
+    return _works(paper_network("deeplabv3", size), size)
 
 
-def deeplabv3_of_the_paper(size: int = SIZE):
-    """DeepLabV3 as the recipe `paper` has it, the hybrid loss included."""
-    return _keras_works(paper_network("deeplabv3", size), size, "hybrid_published", (TRAIN,))
+def deeplabv3_of_the_paper(size: int = SIZE) -> dict[str, Work]:
+    """DeepLabV3 of the recipe `paper`, the hybrid loss included."""
+    return {TRAIN: _works(paper_network("deeplabv3", size), size, "hybrid_published")[TRAIN]}
 
 
-def deeplabv3_of_keras_hub(size: int = SIZE):
-    """keras-hub's, whose backbone has no atrous convolutions: its pyramid on the features of
-    conv4, for the same output stride with one block less."""
+def deeplabv3_of_keras_hub(size: int = SIZE) -> dict[str, Work]:
+    """keras-hub's, whose backbone has no atrous convolutions.
+
+    Its pyramid is on the features of conv4, for the same output stride with one block less.
+    """
     import keras_hub
 
     backbone = keras_hub.models.ResNetBackbone(
@@ -67,68 +96,64 @@ def deeplabv3_of_keras_hub(size: int = SIZE):
     pyramid = keras_hub.models.DeepLabV3Backbone(
         image_encoder=backbone,
         spatial_pyramid_pooling_key="P4",
-        upsampling_size=OUTPUT_STRIDE,
-        dilation_rates=list(RATES),
+        upsampling_size=16,
+        dilation_rates=[6, 12, 18],
         image_shape=(size, size, 3),
     )
     model = keras_hub.models.DeepLabV3ImageSegmenter(pyramid, num_classes=1, activation="sigmoid")
-    return _keras_works(model, size, channels=3)
+    return _works(model, size, channels=3)
 
 
-def deeplabv3_of_smp(size: int = SIZE):
-    """segmentation-models-pytorch's, its channels last in memory, which is faster on a CPU.
-
-    It has one 3x3 convolution more behind the pyramid, and no multi-grid.
-    """
-    import segmentation_models_pytorch
-    import torch
-
-    from benchmarks.turns import Work
-
-    model = segmentation_models_pytorch.DeepLabV3(
-        "resnet50",
-        encoder_weights=None,
-        encoder_output_stride=OUTPUT_STRIDE,
-        decoder_atrous_rates=RATES,
-        classes=1,
-    ).to(memory_format=torch.channels_last)
-    films, masks = (
-        torch.from_numpy(array).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-        for array in films_and_masks(size, 3)
-    )
-    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
-    loss = torch.nn.BCEWithLogitsLoss()
-
-    def train():
-        model.train()
-        optimizer.zero_grad()
-        loss(model(films), masks).backward()
-        optimizer.step()
-
-    def predict():
-        model.eval()
-        with torch.inference_mode():
-            torch.sigmoid(model(films))
-
-    return {TRAIN: Work(train, BATCH), PREDICT: Work(predict, BATCH)}
+def paper_network(network: str, size: int) -> keras.Model:
+    """One of the study's networks, of the recipe `paper`, with random weights."""
+    recipe = choose_recipe("paper", {"weights": None, "size": size})
+    return build_network(network, recipe, None)
 
 
-def paper_network(network: str, size: int):
-    """One of the study's networks as the recipe `paper` has it, its weights random."""
-    from pneumo_keras.training.networks import build_network
-    from pneumo_keras.training.recipes import choose_recipe
+def _works(
+    model: keras.Model, size: int, loss: str = "binary_crossentropy", channels: int = 1
+) -> dict[str, Work]:
+    images, masks = random_batch(size, channels)
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), LOSSES[loss]())
+    forward, step = operations(model)
+    return {
+        TRAIN: Work(lambda: model.train_on_batch(images, masks), BATCH, BATCH * step),
+        PREDICT: Work(lambda: model.predict_on_batch(images), BATCH, BATCH * forward),
+    }
 
-    settings = {f"{network}_weights": None, "size": size, "atrous_rates": RATES}
-    return build_network(network, choose_recipe("paper", settings)).model
+
+# === SegNet with the indices of TensorFlow ===
 
 
-def with_argmax(segnet):
-    """A SegNet of other layers for pooling and unpooling, and new weights."""
-    import keras
+class ArgmaxPooling(keras.layers.Layer):
+    """2x2 max pooling, and where in the batch each maximum was, as flat indices."""
 
-    from benchmarks.argmax import ArgmaxPooling, ScatterUnpooling
-    from pneumo_keras.models.layers import MaxPoolingWithIndices2D, MaxUnpooling2D
+    def call(self, features):
+        return tf.nn.max_pool_with_argmax(features, 2, 2, "SAME", include_batch_in_index=True)
 
+    def compute_output_spec(self, features):
+        batch, height, width, channels = features.shape
+        shape = (batch, height // 2, width // 2, channels)
+        return keras.KerasTensor(shape, self.compute_dtype), keras.KerasTensor(shape, "int64")
+
+
+class ScatterUnpooling(keras.layers.Layer):
+    """Put each value back where its flat index says."""
+
+    def call(self, values, indices):
+        batch, height, width, channels = tf.unstack(tf.shape(values))
+        shape = tf.stack([batch, 2 * height, 2 * width, channels])
+        size = tf.cast(tf.reduce_prod(shape)[None], tf.int64)
+        flat = tf.scatter_nd(tf.reshape(indices, (-1, 1)), tf.reshape(values, (-1,)), size)
+        return tf.reshape(flat, shape)
+
+    def compute_output_spec(self, values, indices):
+        batch, height, width, channels = values.shape
+        return keras.KerasTensor((batch, 2 * height, 2 * width, channels), self.compute_dtype)
+
+
+def with_argmax(segnet: keras.Model) -> keras.Model:
+    """A SegNet with these layers for pooling and unpooling, and new weights."""
     others = {MaxPoolingWithIndices2D: ArgmaxPooling, MaxUnpooling2D: ScatterUnpooling}
 
     def other(layer):
@@ -137,28 +162,50 @@ def with_argmax(segnet):
     return keras.models.clone_model(segnet, clone_function=other)
 
 
-def _keras_works(model, size: int, loss="binary_crossentropy", works=(TRAIN, PREDICT), channels=1):
-    import keras
+def _pooling_works(pooling: keras.layers.Layer, unpooling: keras.layers.Layer) -> dict[str, Work]:
+    """SegNet's five poolings and unpoolings with nothing between them, and their gradients."""
+    pooled = (*FEATURES, (16, 512))
+    features = [tf.random.normal((BATCH, side, side, channels)) for side, channels in pooled]
 
-    from benchmarks.operations import forward_operations, step_operations
-    from benchmarks.turns import Work
-    from pneumo_keras.training.losses import LOSSES
+    @tf.function
+    def differentiate(block):
+        with tf.GradientTape() as tape:
+            tape.watch(block)
+            outputs = unpooling(*pooling(block))
+        return outputs, tape.gradient(outputs, block, output_gradients=block)
 
-    films, masks = films_and_masks(size, channels)
-    model.compile(keras.optimizers.Adam(LEARNING_RATE), LOSSES[loss]())
-    all_works = {
-        TRAIN: Work(
-            lambda: model.train_on_batch(films, masks), BATCH, BATCH * step_operations(model)
-        ),
-        PREDICT: Work(
-            lambda: model.predict_on_batch(films), BATCH, BATCH * forward_operations(model)
-        ),
-    }
-    return {name: all_works[name] for name in works}
+    return {POOL: Work(lambda: [differentiate(block) for block in features], BATCH)}
 
 
-def _pooling_works(pooling, unpooling):
-    from benchmarks.argmax import pool_and_unpool
-    from benchmarks.turns import Work
+# === Operations ===
 
-    return {POOL: Work(pool_and_unpool(pooling, unpooling, BATCH), BATCH)}
+
+def operations(model: keras.Model) -> tuple[int, int]:
+    """Floating-point operations of the convolutions, for a prediction and a training step.
+
+    Per image; a multiplication and an addition are two. Taps that meet only padding are left out.
+    A step takes three times as many, less the gradient by the image, which is not needed.
+
+    Example:
+        >>> image = keras.Input((4, 4, 3))
+        >>> operations(keras.Model(image, keras.layers.Conv2D(5, 3, padding="same")(image)))
+        (4320, 8640)
+    """
+    layers = [x for x in model._flatten_layers() if isinstance(x, keras.layers.Conv2D)]
+    first = min(layers, key=lambda layer: layer.kernel.shape[2])  # the image has few channels
+    forward = sum(map(_operations, layers))
+    return forward, 3 * forward - _operations(first)
+
+
+def _operations(layer: keras.layers.Conv2D) -> int:
+    _, height, width, filters = layer.output.shape
+    rows, columns, channels, _ = layer.kernel.shape
+    if isinstance(layer, AtrousConv2D):
+        down, right = layer.dilation_rate
+        rows, columns = _live_taps(height, down), _live_taps(width, right)
+    return round(2 * rows * columns * channels * filters * height * width)
+
+
+def _live_taps(side: int, rate: int) -> float:
+    """Of the three taps in a row, how many meet a feature and not padding, on average."""
+    return sum(max(0, side - abs(tap) * rate) for tap in (-1, 0, 1)) / side

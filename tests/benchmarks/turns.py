@@ -1,162 +1,112 @@
-"""Contenders that take turns: each in a process of its own, one at work at a time.
+"""Contenders take turns, each in a process of its own, one at a time.
 
-A machine's speed drifts, so a ratio is taken within one round, in which every contender has had
-its turn; and what libraries keep in memory, or do with threads, stays with the one that uses them.
+A machine's speed drifts, so ratios are taken within one round; and what libraries keep in memory,
+or do with threads, stays with the contender that uses them.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import time
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
-from pneumo_keras.training.environment import peak_memory_gb
-
-PEAK = "peak memory"  # asked for like a work, at the end
-
 
 @dataclass(frozen=True)
 class Work:
-    """Something that a contender does once a turn.
-
-    Attributes:
-        do: does it, and returns when it is done.
-        films: how many films it handles.
-        operations: floating-point operations of its convolutions or matrix products, 0 where
-            there are none to speak of.
-    """
+    """Something that a contender does once per turn: a function that returns when it is done,
+    the number of images it handles, and the floating-point operations of its convolutions."""
 
     do: Callable[[], object]
-    films: int = 0
+    images: int = 0
     operations: float = 0.0
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One way to do some works.
-
-    Attributes:
-        name: as the table calls it.
-        prepare: called in the contender's own process, which must be able to import it; returns
-            its works by name. A library that is not
-            installed keeps it from taking part.
-    """
-
-    name: str
-    prepare: Callable[[], dict[str, Work]]
 
 
 @dataclass
 class Measured:
-    """What was measured of one contender.
+    """What was measured of one contender: seconds of each work, one value per round.
 
-    Attributes:
-        seconds: of each work, one a round.
-        films: of each work.
-        operations: of each work.
-        peak_memory_gb: the most main memory its process held.
-        absent: why it took no part, None if it did.
+    `peak_memory_gb` is of its process, None where the system does not tell; `absent` says why it
+    took no part, None if it did.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
-    films: dict[str, int] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
     operations: dict[str, float] = field(default_factory=dict)
     peak_memory_gb: float | None = None
     absent: str | None = None
 
 
-def take_turns(contenders: Sequence[Contender], rounds: int, title: str) -> dict[str, Measured]:
-    """Has contenders do their works in turn, after each has done them once uncounted.
+WORKS: dict[str, Work] = {}  # in the process of a contender
+
+
+def take_turns(
+    contenders: dict[str, Callable[[], dict[str, Work]]], rounds: int, title: str
+) -> dict[str, Measured]:
+    """Let contenders do their works in turn, after each has done them once uncounted.
 
     Args:
-        contenders: in the order of their turns.
-        rounds: how many times.
+        contenders: by name, functions that return works by name. They are called in a process
+            that must be able to import them; one whose library is not installed takes no part.
+        rounds: number of turns of each.
         title: of the progress bar.
 
-    Returns:
-        What was measured, by contender.
-
-    Raises:
-        RuntimeError: with the traceback of a contender that failed.
-
     Example:
-        >>> measured = take_turns([Contender("nothing", dict)], 1, "example")
-        >>> measured["nothing"].seconds
+        >>> take_turns({"nothing": dict}, 1, "example")["nothing"].seconds
         {}
     """
-    context = multiprocessing.get_context("spawn")
-    results, workers = {}, {}
+    spawn, results = multiprocessing.get_context("spawn"), {}
+    pools = {name: ProcessPoolExecutor(1, spawn) for name in contenders}
     bar = tqdm(total=len(contenders) * (rounds + 1), desc=title, unit="turn")
     try:
-        for contender in contenders:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, contender.prepare), daemon=True)
-            process.start()
-            theirs.close()
-            workers[contender.name] = (process, ours)
-        for name, (_, connection) in workers.items():  # they get ready side by side
-            bar.set_postfix_str(f"getting ready: {name}")
-            results[name] = _answer(name, connection)
+        futures = {name: pools[name].submit(_prepare, contenders[name]) for name in contenders}
+        for name, future in futures.items():  # they get ready side by side
+            try:
+                results[name] = future.result()
+            except ModuleNotFoundError as error:
+                if str(error.name).startswith(("pneumo_keras", "benchmarks")):
+                    raise
+                results[name] = Measured(absent=str(error))
             bar.update()
         for _ in range(rounds):
             for name, result in results.items():
-                bar.set_postfix_str(name)
-                for work in result.seconds:
-                    result.seconds[work].append(_answer(name, workers[name][1], work))
+                for work, seconds in result.seconds.items():
+                    taken, result.peak_memory_gb = pools[name].submit(_do, work).result()
+                    seconds.append(taken)
                 bar.update()
-        for name, (_, connection) in workers.items():
-            if not results[name].absent:
-                results[name].peak_memory_gb = _answer(name, connection, PEAK)
     finally:
         bar.close()
-        for process, _ in workers.values():
-            process.terminate()
+        for pool in pools.values():
+            pool.shutdown(wait=False)
     return results
 
 
-def _answer(name: str, connection, question: str | None = None):
-    try:
-        if question is not None:
-            connection.send(question)
-        answer = connection.recv()
-    except (EOFError, OSError):
-        raise RuntimeError(
-            f"{name}: its process was ended, most likely for want of memory"
-        ) from None
-    if isinstance(answer, BaseException):
-        raise RuntimeError(f"{name} failed:\n{answer}") from None
-    return answer
+def _prepare(prepare: Callable[[], dict[str, Work]]) -> Measured:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries log there
+    WORKS.update(prepare())
+    for work in WORKS.values():
+        work.do()
+    images = {name: work.images for name, work in WORKS.items()}
+    operations = {name: work.operations for name, work in WORKS.items()}
+    return Measured({name: [] for name in WORKS}, images, operations)
 
 
-def _serve(connection, prepare: Callable[[], dict[str, Work]]) -> None:
-    """The life of a contender's process."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries log is no news here
-    try:
-        try:
-            works = prepare()
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith(("pneumo_keras", "benchmarks")):
-                raise
-            connection.send(Measured(absent=str(error)))
-            return
-        for work in works.values():
-            work.do()
-        connection.send(
-            Measured(
-                seconds={name: [] for name in works},
-                films={name: work.films for name, work in works.items()},
-                operations={name: work.operations for name, work in works.items()},
-            )
-        )
-        while (name := connection.recv()) != PEAK:
-            start = time.perf_counter()
-            works[name].do()
-            connection.send(time.perf_counter() - start)
-        connection.send(peak_memory_gb())
-    except Exception:
-        connection.send(RuntimeError(traceback.format_exc()))
+def _do(work: str) -> tuple[float, float | None]:
+    start = time.perf_counter()
+    WORKS[work].do()
+    return time.perf_counter() - start, _peak_memory_gb()
+
+
+def _peak_memory_gb() -> float | None:
+    """As `training.devices`, which would import Keras into every process."""
+    with suppress(ImportError):  # on Windows
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e9, 2)

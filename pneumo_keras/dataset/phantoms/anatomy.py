@@ -4,8 +4,6 @@ Every map is float (H, W) and holds the line integral of the linear attenuation 
 the ray through each pixel, about 2.6 for the whole trunk. Lengths are in chest units (`imaging`).
 """
 
-from __future__ import annotations
-
 import math
 
 import cv2

@@ -6,8 +6,6 @@ costophrenic angle. All anatomy is described in them, so that one patient can be
 times, at different sizes and positions.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,20 +30,13 @@ def image_noise(rng: Generator, shape: tuple[int, int], scale: float) -> np.ndar
 
 @dataclass(frozen=True)
 class Canvas:
-    """The frame of one image, and the pose of the chest in it.
+    """The frame of one image, and the pose of the chest in it."""
 
-    Attributes:
-        x, y: float32 (H, W), chest coordinates of every pixel.
-        matrix: float64 (2, 3), affine map from chest coordinates to pixels.
-        turn: rotation of the patient about the long axis, -0.8..0.8.
-        breath: descent of the diaphragm, chest units.
-    """
-
-    x: np.ndarray
+    x: np.ndarray  # chest coordinates of every pixel, float32 (H, W)
     y: np.ndarray
-    matrix: np.ndarray
-    turn: float
-    breath: float
+    matrix: np.ndarray  # affine map from chest coordinates to pixels, float64 (2, 3)
+    turn: float  # rotation of the patient about the long axis, -0.8..0.8
+    breath: float  # descent of the diaphragm, chest units
 
     @property
     def shape(self) -> tuple[int, int]:

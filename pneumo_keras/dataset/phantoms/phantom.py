@@ -1,7 +1,5 @@
 """One synthetic chest X-ray: anatomy, pneumonia and exposure put together."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -25,17 +23,11 @@ LUNG_DEPTH = 2.0  # attenuation that the air of a whole lung takes away
 
 @dataclass(frozen=True)
 class Phantom:
-    """A synthetic chest X-ray with its reference masks.
+    """A synthetic chest X-ray with its reference masks."""
 
-    Attributes:
-        image: uint8 (H, W), grey.
-        opacity: bool (H, W), pneumonia; inside `lungs`, without holes.
-        lungs: bool (H, W), both lung fields.
-    """
-
-    image: np.ndarray
-    opacity: np.ndarray
-    lungs: np.ndarray
+    image: np.ndarray  # uint8 (H, W), grey
+    opacity: np.ndarray  # bool (H, W), pneumonia; inside `lungs`, without holes
+    lungs: np.ndarray  # bool (H, W), both lung fields
 
 
 def draw_phantom(seed: int, kind: str, image: int = 0) -> Phantom:
@@ -137,9 +129,9 @@ def _opacity(field: np.ndarray, lungs: np.ndarray, share: float) -> np.ndarray:
     smooth = blur(field.astype(np.float32), 3)
     level = np.quantile(smooth[lungs], 1 - area / lungs.sum())
     opacity = ndimage.binary_fill_holes((smooth > level) & lungs) & lungs
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(opacity.astype(np.uint8))
-    sizes = stats[:, cv2.CC_STAT_AREA].copy()
-    sizes[0] = 0
+    labels, _ = ndimage.label(opacity, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0  # outside
     return (sizes >= max(60, 0.06 * sizes.max()))[labels]
 
 

@@ -1,7 +1,5 @@
 """Phantoms on disk, laid out like the Kermany set and annotated as with LabelMe."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,13 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from pneumo_keras.dataset.labelme import write_annotation
-from pneumo_keras.dataset.phantoms.phantom import KINDS, Phantom, draw_phantom
+from pneumo_keras.dataset.phantoms.phantom import KINDS, draw_phantom
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
 from pneumo_keras.files import write_bytes
+from pneumo_keras.progress import progress_bar
 
 VERSION = 2  # of the generator: the same version and seed give the same images
 RECORD = "phantoms.json"
@@ -43,17 +41,12 @@ def write_phantoms(folder: Path, count: int, seed: int = 0) -> list[Path]:
     pneumonia shape. Image number i of a seed does not depend on `count`. If the folder holds the
     same phantoms already, only missing files are written.
 
-    Args:
-        folder: a new or empty folder, or one that an earlier call has written.
-        count: number of images, at least 1.
-        seed: not negative; the same seed gives the same images.
-
     Returns:
         Paths of the images, `folder/chest_xray/train/{NORMAL,PNEUMONIA}/*.jpeg`, in the order of
         drawing; each has its annotation beside it, with the suffix .json.
 
     Raises:
-        StudyError: if the folder holds anything else, or `count` or `seed` is too small.
+        StudyError: if the folder holds anything else, `count` is 0 or `seed` negative.
 
     Example:
         >>> import tempfile
@@ -64,10 +57,7 @@ def write_phantoms(folder: Path, count: int, seed: int = 0) -> list[Path]:
     folder = Path(folder)
     if count < 1 or seed < 0:
         raise StudyError(f"phantoms: count={count}, seed={seed}: use a count from 1, a seed from 0")
-    record = json.dumps({"generator": VERSION, "seed": seed, "count": count})
-    if not _is_recorded(folder, record):
-        write_bytes(folder / RECORD, f"{record}\n".encode())
-        write_bytes(folder / "PHANTOMS.txt", NOTE.encode())
+    _write_record(folder, json.dumps({"generator": VERSION, "seed": seed, "count": count}))
     planned = {folder / path: phantom for path, phantom in islice(_plan(seed), count)}
     missing = [p for p in planned if not (p.exists() and p.with_suffix(".json").exists())]
     if len(missing) < MANY:
@@ -77,7 +67,7 @@ def write_phantoms(folder: Path, count: int, seed: int = 0) -> list[Path]:
         pool = ProcessPoolExecutor(None, spawn, initializer=cv2.setNumThreads, initargs=(1,))
     with pool:
         written = pool.map(_write_image, missing, [planned[path] for path in missing])
-        for _ in tqdm(written, "phantoms", len(missing), unit="image", leave=False):
+        for _ in progress_bar(written, "phantoms", len(missing)):
             pass
     return list(planned)
 
@@ -100,22 +90,20 @@ def _plan(seed: int) -> Iterator[tuple[Path, tuple[int, str, int]]]:
             yield Path("chest_xray/train") / name, (patient_seed, kind, number)
 
 
-def _is_recorded(folder: Path, record: str) -> bool:
-    """Whether the folder holds phantoms of this record; an error if it holds anything else."""
+def _write_record(folder: Path, record: str) -> None:
+    """Record the phantoms of a folder, unless it has the same record; refuse any other content."""
     path = folder / RECORD
     if path.is_file():
         if path.read_text("utf-8", "replace").strip() == record:
-            return True
-        raise StudyError(
-            f"{path} belongs to other phantoms (not {record}): choose another folder, "
-            "or delete this one"
-        )
+            return
+        way_out = "choose another folder, or delete this one"
+        raise StudyError(f"{path} belongs to other phantoms (not {record}): {way_out}")
     held = folder.iterdir() if folder.is_dir() else [folder] * folder.exists()
     if any(not entry.name.startswith(".") for entry in held):
-        raise StudyError(
-            f"{folder} is a file or holds other files: choose a new or empty folder for phantoms"
-        )
-    return False
+        way_out = "choose a new or empty folder for phantoms"
+        raise StudyError(f"{folder} is a file or holds other files: {way_out}")
+    write_bytes(path, f"{record}\n".encode())
+    write_bytes(folder / "PHANTOMS.txt", NOTE.encode())
 
 
 def _write_image(path: Path, planned: tuple[int, str, int]) -> None:
@@ -125,20 +113,17 @@ def _write_image(path: Path, planned: tuple[int, str, int]) -> None:
         _, jpeg = cv2.imencode(".jpeg", phantom.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         write_bytes(path, jpeg.tobytes())
     annotation = path.with_suffix(".json")
-    if not annotation.exists():
-        shapes = _shapes(phantom, polyline=(seed + number) % 3 == 0)
-        write_annotation(annotation, path.name, shapes, *phantom.image.shape)
-
-
-def _shapes(phantom: Phantom, polyline: bool) -> list[Shape]:
-    """Both lungs, and the pneumonia as polygons or polylines, as if outlined by hand."""
-    drawn = "linestrip" if polyline else "polygon"
-    regions = (("lung", "polygon", phantom.lungs), ("pneumonia", drawn, phantom.opacity))
+    if annotation.exists():
+        return
+    drawn = "linestrip" if (seed + number) % 3 == 0 else "polygon"
     shapes = []
-    for label, shape_type, region in regions:
+    for label, shape_type, region in (
+        ("lung", "polygon", phantom.lungs),
+        ("pneumonia", drawn, phantom.opacity),
+    ):
         pixels = region.astype(np.uint8)
         for contour in cv2.findContours(pixels, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
             points = cv2.approxPolyDP(contour, TOLERANCE, True)[:, 0].astype(float)
             if len(points) >= 3:
                 shapes.append(Shape(label, shape_type, points))
-    return shapes
+    write_annotation(annotation, path.name, shapes, *phantom.image.shape)

@@ -1,20 +1,12 @@
 """The text that people read: HTML pages, model card and checklist, as Jinja2 templates."""
 
-from __future__ import annotations
-
 import jinja2
-import numpy as np
-import pandas as pd
 
-from pneumo_keras.report.tables import plain
+from pneumo_keras.report.tables import cell, plain
 
 
 def render(template: str, **values: object) -> str:
-    """Fill in a template of this folder.
-
-    Args:
-        template: file name; values are escaped for HTML if it ends in `.html`.
-        **values: what it mentions; a missing one is an error.
+    """Fill in a template of this folder; values are escaped for HTML if its name ends in `.html`.
 
     Example:
         >>> render("base.css").startswith("/* Shared by")
@@ -27,13 +19,5 @@ def render(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = _cell
-    environment.filters["plain"] = plain
+    environment.filters |= {"cell": cell, "plain": plain}
     return environment.get_template(template).render(**values)
-
-
-def _cell(value: object) -> str:
-    """A value of a table as text: numbers with three decimals, a dash for a missing value."""
-    if pd.isna(value):
-        return "–"
-    return f"{value:.3f}" if isinstance(value, (float, np.floating)) else str(value)
