@@ -139,6 +139,7 @@ class Output:
     def __init__(self, study: Study, split: pd.Series | None = None):
         self.folder = study.figures
         self.caption = study.caption(split)
+        pd.set_option("display.max_colwidth", None)  # tables are not cut in notebooks
 
     def figure(self, figure: Figure, name: str, title: str) -> Figure:
         """Write a figure with its caption, and return it to be shown."""
