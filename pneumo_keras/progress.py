@@ -20,5 +20,7 @@ def progress_bar(
         total: number of images, where it is not known from them.
         show: whether to show the bar.
     """
-    file = sys.stdout if "ipykernel" in sys.modules else sys.stderr
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and ipython.get_ipython() is not None
+    file = sys.stdout if in_notebook else sys.stderr
     return tqdm(images, description, total, unit="image", file=file, disable=not show)

@@ -9,10 +9,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture
 def real_data() -> Path:
-    """The folder of real films beside the checkout; the test is skipped where there is none."""
+    """The folder of real images beside the checkout; the test is skipped where there is none."""
     folder = SHARED / "data"
     if not folder.is_dir():
-        pytest.skip("no real films beside this checkout (../shared/data)")
+        pytest.skip("no real images beside this checkout (../shared/data)")
     return folder
 
 
