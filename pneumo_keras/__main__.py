@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import shlex
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         >>> main(["run", "--recipe", "quick", "--set", "epoch=3"])  # to standard error
         2
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console may lack a letter of a file name
+            stream.reconfigure(errors="replace")
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     module, function = options.function.split(":")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from pneumo_keras.errors import StudyError
+
+# Spreadsheets calculate such a cell, unless it is a number.
+_FORMULA = re.compile(r"(?![+-]?\d+(\.\d*)?\Z)'*[=+\-@\t\r]", re.DOTALL)
 
 
 @contextmanager
@@ -91,7 +97,10 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, without its row index.
+    """Write a table as CSV, without its row index; `read_csv` reads it back.
+
+    Texts that a spreadsheet would take for a formula, such as the file name `=A1.png`, get an
+    apostrophe in front; numbers do not.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -100,10 +109,50 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
         >>> path.read_text().split()
         ['name,dice', 'a,0.5']
     """
+    write_bytes(path, csv_bytes(table))
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """The content of the file that `write_csv` writes.
+
+    Example:
+        >>> csv_bytes(pd.DataFrame({"name": ["=A1.png", "-5.png", "-5"], "dice": [0.5, 1, -1]}))
+        b"name,dice\\n'=A1.png,0.5\\n'-5.png,1.0\\n-5,-1.0\\n"
+    """
+    table = table.copy()
+    for place, dtype in enumerate(table.dtypes):
+        if not is_numeric_dtype(dtype):
+            cells = map(_as_text, table.iloc[:, place])
+            table.isetitem(place, pd.Series([*cells], table.index, dtype=object))
     content = table.to_csv(index=False)
     if "\r" in content:  # pandas quotes \r only where it is part of the line ending
         content = table.to_csv(index=False, lineterminator="\r\n")
-    write_bytes(path, content.encode())
+    return content.encode()
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file, all columns as text, without the apostrophes of `write_csv`.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is not valid CSV.
+    """
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table.map(without_apostrophe, na_action="ignore")
+
+
+def _as_text(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def without_apostrophe(cell: str) -> str:
+    """A cell of a CSV file without the apostrophe that `write_csv` put in front.
+
+    Example:
+        >>> [without_apostrophe(cell) for cell in ("'=A1.png", "''=A1.png", "'5", "-5.png")]
+        ['=A1.png', "'=A1.png", "'5", '-5.png']
+    """
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import SHARED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_files import SIZE, add_image, masks_of, written
@@ -115,7 +116,7 @@ def test_invalid_shapes_are_refused(data, segmentation):
 @pytest.mark.parametrize(
     "changes",
     [
-        *({"categories": []}, {"images": 5}, {"annotations": [5]}),
+        *({"categories": [{}]}, {"images": 5}, {"annotations": [5]}),
         {"annotations": [{"image_id": 1}]},
         {"images": [{"id": 1, "file_name": "a.png"}]},
         {"images": [{"id": [], "file_name": "a.png", "height": 12, "width": 16}]},
@@ -125,6 +126,94 @@ def test_a_damaged_file_is_named(data, changes):
     coco(data, [(1, BOX)], **changes)
     with pytest.raises(StudyError, match=r"annotations\.json is not a valid COCO file"):
         find_images(data, target="pneumonia")
+
+
+IMAGES = [{"id": n, "file_name": f"{n}.png", "height": 12, "width": 16} for n in range(1, 5)]
+OUTLINE = {"id": 5, "image_id": 1, "category_id": 1, "segmentation": BOX}
+LUNG = {"id": 7, "name": "lung"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"images": [*IMAGES, {**IMAGES[1], "id": 1}]}, r"images .* 1 \(1\.png and 2\.png\)"),
+        ({"images": [*IMAGES, {**IMAGES[3], "id": "2"}]}, r"'2' \(2\.png and 4\.png\)"),
+        ({"images": [*IMAGES, IMAGES[2].copy()]}, r"images .* 3 \(3\.png and 3\.png\)"),
+        ({"annotations": [OUTLINE, {**OUTLINE, "image_id": 2}]}, r" 5 \(1\.png and 2\.png\)"),
+        ({"annotations": [OUTLINE, {**OUTLINE, "id": "5"}]}, r"annotations .* '5'"),
+        ({"categories": [LUNG, {"id": 7, "name": "heart"}]}, r"categories .* 7 \(lung and heart\)"),
+        ({"annotations": [OUTLINE, {**OUTLINE, "id": 8, "image_id": 9}]}, r" 1 annot.* 8 .*_id 9"),
+        ({"annotations": [{**OUTLINE, "category_id": 3}]}, r"1 annot.* 5 .*category_id 3"),
+        (
+            {"annotations": [{**OUTLINE, "image_id": "x", "id": n} for n in range(9)]},
+            "9 annot.*'x'",
+        ),
+        ({"annotations": [{**OUTLINE, "image_id": "01"}]}, "1 annot.*'01'"),
+    ],
+)
+def test_ids_that_repeat_or_lead_nowhere_are_named(data, changes, named):
+    coco(data, [], **{"images": IMAGES, **changes})
+    with pytest.raises(StudyError, match=rf"annotations\.json.*{named}"):
+        find_images(data, target="lung")
+
+
+def test_ids_may_be_numbers_here_and_texts_there(data):
+    coco(data, [(1, BOX), (7, BOX)])
+    expected = masks_of(data, find_images(data, target="pneumonia"), "pneumonia")["a"]
+    texts = [{**OUTLINE, "image_id": "1", "category_id": category} for category in ("1", 7.0)]
+    coco(data, [], annotations=[{**entry, "id": None} for entry in texts])
+    (record,) = find_images(data, target="pneumonia")
+    found = record.reference.label_masks(record.image, ["pneumonia", "lung"], SIZE).masks
+    assert np.array_equal(found["pneumonia"], expected) and np.array_equal(found["lung"], expected)
+
+
+@pytest.mark.parametrize("flat", [BOX[0], list(map(float, BOX[0])), [0, 0, 9, 0, 0, 9]])
+def test_flat_polygon(data, flat):
+    assert np.array_equal(rasterize_coco(flat, *SIZE), rasterize_coco([flat], *SIZE))
+    coco(data, [(1, flat)])
+    assert masks_of(data, find_images(data, target="pneumonia"), "pneumonia")["a"].any()
+
+
+def test_names_that_fit_several_images_are_refused(data):
+    coco(data, [(1, BOX)])
+    add_image(data / "more" / "a.png")
+    (record,) = find_images(data, target="pneumonia")
+    assert "2 files" in record.problem and "images/a.png" in record.problem
+    images = [{**IMAGES[0], "file_name": "more/a.png"}]
+    (data / "again").mkdir()
+    coco(data, [(1, BOX)], images=images)
+    assert find_images(data, target="pneumonia")[0].image == data / "more" / "a.png"
+    (data / "annotations.json").rename(data / "again" / "annotations.json")
+    assert find_images(data, target="pneumonia")[0].image == data / "more" / "a.png"
+
+
+def test_one_name_for_two_images_is_refused(data):
+    images = [{**image, "file_name": "a.png"} for image in IMAGES[:2]]
+    coco(data, [(1, BOX)], images=images)
+    assert "'a.png' 2 times" in find_images(data, target="pneumonia")[0].problem
+
+
+@pytest.mark.parametrize("listed", [["A/a.png", "images/b.png"], ["A/a.png", "B/a.png"]])
+def test_an_image_of_another_folder_is_not_taken_for_it(data, listed):
+    images = [{**image, "file_name": name} for image, name in zip(IMAGES, listed)]
+    coco(data, [(1, BOX)], images=images)
+    assert "'A/a.png', which is not there" in find_images(data, target="pneumonia")[0].problem
+
+
+def test_folders_of_another_machine_do_not_matter(data):
+    coco(data, [(1, BOX)], images=[{**IMAGES[0], "file_name": "C:\\films\\a.png"}])
+    assert find_images(data, target="pneumonia")[0].image == data / "images" / "a.png"
+
+
+def test_cases():
+    folder = SHARED / "cases"
+    if not folder.is_dir():
+        pytest.skip("no cases beside this checkout (../shared/cases)")
+    with pytest.raises(StudyError, match=r"id 0 \(f0\.png and f1\.png\)"):
+        find_images(folder / "coco-duplicate-image-id" / "data")
+    for record in find_images(folder / "coco-flat-polygon" / "data"):
+        found = record.reference.label_masks(record.image, ["pneumonia"], (200, 240))
+        assert found.masks["pneumonia"].sum() > 1000
 
 
 def test_an_image_that_is_missing_or_of_another_size_or_listed_twice_is_named(data):

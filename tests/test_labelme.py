@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import re
 import time
@@ -90,10 +91,35 @@ def test_golden_areas(kind, points, pixels):
         assert region[20:31, 20:31].all()
 
 
-def test_mask_is_pasted_at_its_box_rounded_and_clipped():
-    stamp = np.array([[1, 0, 1], [0, 1, 1]], bool)
-    region = drawn(shape("mask", [[4.4, 6.6], [6.4, 7.6]], mask=stamp))
-    assert np.array_equal(region[7:9, 4:7], stamp) and region.sum() == 4
+STAMP = np.array([[1, 0, 1], [0, 1, 1]], bool)
+
+
+@pytest.mark.parametrize(
+    ("version", "points", "corner"),  # the latter two as x, y
+    [
+        ("6.3.1", [[4.4, 6.6], [6.4, 7.6]], (4, 6)),  # truncated
+        ("5.4.1", [[4.5, 7.5], [6.5, 8.5]], (4, 7)),
+        ("6.3.1", [[5.99, 6], [7.99, 7]], (5, 6)),
+        ("7.0.4", [[5.5, 6.5], [7.5, 7.5]], (5, 6)),
+        ("3.2.1", [[5.5, 6.5], [7.5, 7.5]], (5, 6)),
+        ("7.1.0", [[4.4, 6.6], [6.4, 7.6]], (4, 7)),  # rounded, halves to the even number
+        ("7.1.0", [[4.5, 7.5], [6.5, 8.5]], (4, 8)),
+        ("7.1", [[5.5, 6.5], [7.5, 7.5]], (6, 6)),
+        ("7.10.0", [[5.5, 6], [7.5, 7]], (6, 6)),
+        ("10.0.0", [[5.7, 6.7], [7.7, 7.7]], (6, 7)),
+        (None, [[5.7, 6.7], [7.7, 7.7]], (5, 6)),
+    ],
+)
+def test_mask_at_a_fraction_of_a_pixel(tmp_path, version, points, corner):
+    mask = entry(shape_type="mask", points=points, mask=png(STAMP))
+    found = read_annotation(written(tmp_path, document(mask, version=version)))
+    region = rasterize(found, "x", 60, 60)
+    x, y = corner
+    assert np.array_equal(region[y : y + 2, x : x + 3], STAMP) and region.sum() == 4
+
+
+def test_mask_is_clipped():
+    stamp = STAMP
     cut = drawn(shape("mask", [[-1, 59], [1, 60]], mask=stamp))
     assert np.array_equal(np.argwhere(cut), [[59, 1]])  # labelme 6 would wrap to the other side
 
@@ -112,6 +138,7 @@ def random_shape(random):
         return shape(kind, points)
     points = np.sort(random.integers(0, 60, (2, 2)), axis=0)  # inside: 6.3.1 wraps and raises
     width, height = points[1] - points[0] + 1
+    points = points + random.choice([0, 0.25, 0.5, 0.75], 2)  # as after moving it
     return shape(kind, points, mask=random.random((height, width)) > 0.5)
 
 
@@ -242,7 +269,8 @@ BOX = {"shape_type": "mask", "points": [[0, 0], [1, 1]]}
         (entry(points=[[1, 1], [2, 2, 2], [3, 3]]), "point 2"),
         (entry(points=[[1, 1], [2, 2]]), "2 points instead of at least 3"),
         (entry(points="none"), "points"),
-        (entry(shape_type="rectangle"), "4 points instead of 2"),
+        (entry(shape_type="rectangle", points=SQUARE[:3]), "3 points instead of 2"),
+        (entry(shape_type="rotation", points=SQUARE[:3]), "3 points instead of 4"),
         (entry(shape_type="oriented_rectangle", points=SQUARE[:3]), "3 points instead of 4"),
         (entry(shape_type="star"), "star"),
         (entry(shape_type=["polygon"]), "polygon"),
@@ -252,11 +280,70 @@ BOX = {"shape_type": "mask", "points": [[0, 0], [1, 1]]}
         (entry(**BOX, mask=png([[1]])), "1×1 .* 2×2"),
     ],
 )
-def test_bad_shape_is_named(tmp_path, bad, reason):
-    path = written(tmp_path, document(entry(), bad))
-    with pytest.raises(StudyError, match=rf"a\.json: shape 2 \('x'\).*{reason}") as error:
-        read_annotation(path)
-    assert "\n" not in str(error.value)
+def test_bad_shape_is_named_where_its_label_is_asked_for(tmp_path, bad, reason):
+    found = read_annotation(written(tmp_path, document(entry(), bad)))
+    for use in (rasterize, lambda *given: refuse_unsound(given[0], [given[1]], *given[2:])):
+        with pytest.raises(StudyError, match=rf"a\.json: shape 2 \('x'\).*{reason}") as error:
+            use(found, "x", 60, 60)
+        assert "\n" not in str(error.value) and "in labelme" not in str(error.value)
+    found = read_annotation(written(tmp_path, document(entry(), bad | {"label": "marker"})))
+    refuse_unsound(found, ["x"], 60, 60)
+    assert rasterize(found, "x", 60, 60).sum() == 121
+    assert [one.label for one in found.shapes] == ["x", "marker"]
+
+
+def test_points_of_other_labels_are_not_limited(tmp_path):
+    many = entry(label="marker", points=RANDOM[:60_000].tolist())
+    found = read_annotation(written(tmp_path, document(entry(), many)))
+    refuse_unsound(found, ["x"], 60, 60)
+    assert rasterize(found, "x", 60, 60).sum() == 121
+    with pytest.raises(StudyError, match=r"a\.json.* 60,000 points"):
+        rasterize(found, "marker", 60, 60)
+
+
+# --- X-AnyLabeling.
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(4))])
+def test_four_axis_parallel_corners_in_any_order_are_the_rectangle(tmp_path, order):
+    corners = np.array([[20.2, 10], [30.7, 10], [30.7, 15.5], [20.2, 15.5]])[list(order)]
+    corners += np.random.default_rng(0).uniform(0, 1e-6, (4, 2))
+    one = entry(shape_type="rectangle", points=corners.tolist())
+    found = rasterize(read_annotation(written(tmp_path, document(one))), "x", 60, 60)
+    assert np.array_equal(found, drawn(shape("rectangle", [[20.2, 10], [30.7, 15.5]])))
+
+
+OBLIQUE = [[30, 10], [50, 30], [30, 50], [10, 30]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [("rectangle", OBLIQUE), ("rectangle", [[5, 5], [15, 3], [17, 13], [7, 15]])]
+    + [("rotation", OBLIQUE), ("rotation", SQUARE)],
+)
+def test_four_oblique_corners_are_a_polygon(tmp_path, kind, points):
+    one = entry(shape_type=kind, points=points, direction=0.3)
+    found = read_annotation(written(tmp_path, document(one)))
+    assert np.array_equal(rasterize(found, "x", 60, 60), drawn(shape("polygon", points)))
+    crossed = entry(shape_type=kind, points=[points[i] for i in (0, 2, 1, 3)])
+    found = read_annotation(written(tmp_path, document(crossed)))
+    with pytest.raises(StudyError, match="crosses itself"):
+        refuse_unsound(found, ["x"], 60, 60)
+
+
+def test_x_anylabeling_files():
+    rectangle = read_case("xanylabeling-rectangle-4")
+    assert rectangle[40:111, 50:121].all() and rectangle.sum() == 71 * 71
+    assert read_case("xanylabeling-rotation-other-label").any()
+
+
+def read_case(name):
+    path = SHARED / "cases" / name / "data" / "f0.json"
+    if not path.exists():
+        pytest.skip("no cases beside this checkout (../shared/cases)")
+    found = read_annotation(path)
+    refuse_unsound(found, ["pneumonia", "lung"], found.height, found.width)
+    return rasterize(found, "pneumonia", found.height, found.width)
 
 
 @pytest.mark.parametrize(
@@ -315,6 +402,12 @@ def test_nothing_is_overwritten_or_half_written(tmp_path):
     assert path.read_text() == "the user's"
     write_annotation(path, "a.png", [], 60, 60, overwrite=True)
     assert read_annotation(path).shapes == ()
+
+
+def test_the_name_of_the_image_must_be_text(tmp_path):
+    with pytest.raises(StudyError, match=r"R\\udcf6\.png' .*rename it"):
+        write_annotation(tmp_path / "a.json", "R\udcf6.png", [], 60, 60)
+    assert not (tmp_path / "a.json").exists()
 
 
 # --- Real files.

@@ -15,7 +15,7 @@ from pneumo_keras.dataset.images import read_mask, write_png
 from pneumo_keras.dataset.labelme import write_annotation
 from pneumo_keras.dataset.layout_rules import Layout
 from pneumo_keras.dataset.layouts import LAYOUTS, find_images, recognition_line
-from pneumo_keras.dataset.records import patient_from_name
+from pneumo_keras.dataset.patients import patient_from_name
 from pneumo_keras.dataset.shapes import Shape
 from pneumo_keras.errors import StudyError
 

@@ -60,7 +60,9 @@ def data(tmp_path):
 
 def test_masks_and_index(data):
     report = run(data)
-    assert (report.written, report.kept, report.removed, report.notes) == (3, 0, 0, ())
+    assert (report.written, report.kept, report.removed) == (3, 0, 0)
+    (unknown,) = report.notes
+    assert "patient of 1 image" in unknown and ": other" in unknown
     expected = np.zeros((20, 30), np.uint8)
     expected[0:5, 5:15] = 255
     assert np.array_equal(read_image(data / "masks" / "person7_virus_1.png"), expected)
@@ -183,7 +185,7 @@ def test_what_is_read_otherwise_than_written_is_noted(data):
     index = report.index.set_index("name")
     assert index.loc["other", "target_share"] == 0.5 and index.loc["outside", "target_share"] == 0
     assert np.isnan(index.loc["other", "share_tube"]) and index.loc["outside", "share_tube"] == 0
-    spelling, empty, outside = report.notes
+    _, spelling, empty, outside = report.notes  # and that patients are unknown
     assert "'Pneumonia '" in spelling and "'tube'" in empty and "outside.png" in outside
     assert run(data, labels=[*LABELS, "tube"]).notes == report.notes  # for kept masks as well
 

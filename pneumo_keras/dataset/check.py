@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -16,7 +16,8 @@ from pneumo_keras.dataset.images import IMAGE_SUFFIXES, image_format
 from pneumo_keras.dataset.layouts import AUTO, find_images
 from pneumo_keras.dataset.mask_index import label_notes, label_problems
 from pneumo_keras.dataset.masks import MaskDrawing, declare_labels
-from pneumo_keras.dataset.records import ImageRecord
+from pneumo_keras.dataset.patients import in_words
+from pneumo_keras.dataset.records import ImageRecord, patient_notes
 from pneumo_keras.dataset.splits import crossing_patients, draw_split
 from pneumo_keras.dataset.tree import files_below, relative_path
 from pneumo_keras.errors import StudyError
@@ -24,6 +25,7 @@ from pneumo_keras.errors import StudyError
 # Folders that name a part: train, Train Set, Test_Folder, val, ...
 PART_FOLDER = re.compile(r"(train|val|test)(ing|idation)?([ _-]?(set|folder|data|images))?")
 PARTS = {"train": "train", "val": "validation", "test": "test"}
+MIN_GREYS = 32  # of the 256 that an image with contrast uses at least
 Splits = Mapping[str, pd.Series]  # by a name for messages, the part of each image by its name
 
 
@@ -101,7 +103,9 @@ def examine(
         shown = index.assign(image=index["image"].mask(embedded, index["annotation"]))
         splits |= given_split(shown)
         findings += [*_duplicates(shown, splits), *_crossing(shown, splits)]
+        findings += _poor_contrast(shown, drawing.greys)
         findings += [Finding("note", (), note) for note in label_notes(rows, drawing.labels)]
+    findings += [Finding("note", (), note) for note in patient_notes(records, data)]
     findings += _unused(records, data)
     findings.sort(key=lambda finding: not finding.refused)
     return Examination(data, masks, findings, records, index, splits)
@@ -147,11 +151,11 @@ def _duplicates(index: pd.DataFrame, splits: Splits) -> Iterator[Finding]:
         found.append(("similar images", unique[group == number], message))
     for kind, images, message in found:
         patients = images["patient"].unique()
-        message += f", of patients {_listed(patients)}" if len(patients) > 1 else ""
+        message += f", of patients {in_words(patients)}" if len(patients) > 1 else ""
         for name, parts in splits.items():
             if (parts[images["name"]] == "test").nunique() > 1:
                 message += f", in the test set and outside it by {name}"
-        yield Finding(kind, tuple(images["image"]), f"{_listed(images['image'])} {message}")
+        yield Finding(kind, tuple(images["image"]), f"{in_words(images['image'])} {message}")
 
 
 def _crossing(index: pd.DataFrame, splits: Splits) -> Iterator[Finding]:
@@ -160,9 +164,27 @@ def _crossing(index: pd.DataFrame, splits: Splits) -> Iterator[Finding]:
         for patient in crossing_patients(parts, index).index:
             images = index[index["patient"] == patient].set_index("name")["image"]
             tested = parts[images.index] == "test"
-            where = f"{_listed(images[tested])} in it, {_listed(images[~tested])} not"
+            where = f"{in_words(images[tested])} in it, {in_words(images[~tested])} not"
             message = f"patient {patient} is in the test set and outside it by {name}: {where}"
             yield Finding("patient", tuple(images), message)
+
+
+def _poor_contrast(index: pd.DataFrame, greys: Mapping[str, int]) -> Iterator[Finding]:
+    """Images that use few greys, and those of 16 bits that use fewer."""
+    used = index["name"].map(greys)
+    few = index[used < MIN_GREYS]
+    if len(few):
+        which = f"{len(few)} image(s) use fewer than {MIN_GREYS} of the 256 greys"
+        first = f"the first {few['image'].iloc[0]} ({used[few.index[0]]})"
+        message = f"{which}, {first}: check how they were exported"
+        yield Finding("note", tuple(few["image"]), message)
+    depths = index["format"].str.extract(r"with (\d+)-bit values$")[0]
+    for depth, images in index["image"].groupby(depths):
+        message = (
+            f"{len(images)} image(s) of 16 bits use no value above {2 ** int(depth) - 1}, the "
+            f"first {images.iloc[0]}: read as {depth}-bit"
+        )
+        yield Finding("note", tuple(images), message)
 
 
 def _unused(records: Sequence[ImageRecord], data: Path) -> Iterator[Finding]:
@@ -191,11 +213,3 @@ def _unused(records: Sequence[ImageRecord], data: Path) -> Iterator[Finding]:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _listed(words: Iterable[str], limit: int = 4) -> str:
-    """Words as in a sentence, a long list cut short: `a, b, c and 4 more`."""
-    words = list(words)
-    if len(words) > limit:
-        words[limit - 1 :] = [f"{len(words) - limit + 1} more"]
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from pneumo_keras.dataset.labelme import label_key
+from pneumo_keras.dataset.patients import column_key, read_rows
 from pneumo_keras.dataset.records import (
     ImageRecord,
     LabelMasks,
@@ -22,7 +23,7 @@ from pneumo_keras.dataset.records import (
     refuse_other_size,
     refused,
 )
-from pneumo_keras.dataset.tree import Tree, read_rows
+from pneumo_keras.dataset.tree import Tree
 from pneumo_keras.errors import StudyError
 
 _PLACE = ("Top", "Left", "Height", "Width")
@@ -143,9 +144,9 @@ def _label(row: Row) -> str:
 
 
 def _metadata(path: Path) -> dict[str, Row]:
-    """Rows of metadata.csv by file name, columns in lower case; empty if there is no such file."""
+    """Rows of metadata.csv by file name, columns by `column_key`; empty without a file."""
     rows = [
-        {str(key).strip().lower(): str(value or "").strip() for key, value in row.items()}
+        {column_key(key): value.strip() for key, value in row.items()}
         for row in (read_rows(path) if path.is_file() else ())
     ]
     return {row.get("filename", ""): row for row in rows}

@@ -6,6 +6,7 @@ The content of a file decides how it is read, not its suffix.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from pneumo_keras.files import write_bytes
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".dcm")
 _PREAMBLE = 132  # bytes that tell DICOM from other files
 _COLOURS = {"L": "grey", "P": "palette", "RGB": "colour", "CMYK": "CMYK"}  # of 8 bits
+_REFUSED = {"CMYK": "CMYK, the colours of print", "F": "floating point", "LAB": "CIELAB colours"}
 _DEPTHS = {"1": "1-bit", "I": "32-bit grey", "F": "32-bit float"}
 
 
@@ -26,7 +28,8 @@ def read_image(path: str | Path) -> np.ndarray:
     """Read an image as displayed.
 
     Colour becomes grey by the ITU-R 601 luma, transparency is dropped, and 16 bits are scaled to 8
-    (65535 becomes 255; with colour or alpha, the upper byte is taken).
+    (65535 becomes 255; with colour or alpha, the upper byte is taken). Where all values fit into 8,
+    10, 12 or 14 bits, the greatest number of that depth becomes 255 instead.
 
     Returns:
         uint8 (height, width), 0 to 255.
@@ -44,6 +47,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         grey = decode_dicom(content, name)
     else:
         image = _decode(content, name)
+        image.info.pop("transparency", None)  # Pillow would warn of it in a palette
         grey = _eight_bits(image, name) if _is_deep(image) else np.array(image.convert("L"))
     height, width = grey.shape
     if min(height, width) < 2:
@@ -51,20 +55,43 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     return grey
 
 
-def read_mask(path: str | Path) -> np.ndarray:
+def read_mask(
+    path: str | Path, check_size: Callable[[tuple[int, int]], None] | None = None
+) -> np.ndarray:
     """Read a mask as bool (height, width): 0 is outside, the one other value is inside.
+
+    `check_size` may raise for the (height, width), before the grey levels are looked at.
 
     Raises:
         StudyError: The file is unreadable, holds several values besides 0, or is in colour (a
-            palette, as LabelMe writes it, is accepted).
+            palette, as LabelMe writes it, is accepted); or its transparency, its palette or TIFF
+            WhiteIsZero tells another shape than its values.
     """
     image = _decode(_read(path), str(path))
-    if image.mode in ("RGB", "RGBA") and np.ptp(np.asarray(image)[..., :3], axis=-1).any():
+    if check_size:
+        check_size((image.height, image.width))
+    way_out = "save it as grey PNG with 0 outside and 255 inside"
+    if image.mode.startswith("RGB") and np.ptp(np.asarray(image)[..., :3], axis=-1).any():
         raise StudyError(f"{path} is in colour, not a mask: save it as grey PNG with 0 and 255")
+    if _is_white_zero(image):
+        reason = "stores white as 0 (TIFF WhiteIsZero), so that its inside may be its outside"
+        raise StudyError(f"{path} {reason}: {way_out}")
+    alpha = None
+    if image.has_transparency_data and not _is_deep(image):
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        image.info.pop("transparency", None)
     values = np.asarray(image if _is_deep(image) else image.convert("L"))
     inside = values != 0
+    if image.mode in ("P", "PA"):
+        values = np.asarray(image).reshape(*values.shape, -1)[..., 0]  # indices into the palette
+        if ((values != 0) != inside).any():
+            reason = "has a palette (inverting LUT) that shows another shape than its values"
+            raise StudyError(f"{path} {reason}: {way_out}")
     if inside.any() and (values[inside] != values.max()).any():
         raise StudyError(f"{path} is not a mask, with several values besides 0: save 0 and 255")
+    if alpha is not None and np.ptp(alpha) and ((alpha != 0) != inside).any():
+        reason = "shows another shape by its transparency (alpha channel) than by its grey levels"
+        raise StudyError(f"{path} {reason}: {way_out}")
     return inside
 
 
@@ -78,7 +105,7 @@ def pixel_spacing(path: str | Path) -> tuple[float, float] | None:
 
 
 def is_inverted(path: str | Path) -> bool:
-    """Tell whether low values are stored bright (DICOM MONOCHROME1, TIFF WhiteIsZero).
+    """Tell whether low values are stored bright (DICOM MONOCHROME1 or INVERSE, TIFF WhiteIsZero).
 
     Such an image is inverted when it is read, so that bone is bright.
     """
@@ -106,15 +133,21 @@ def is_image_file(path: Path) -> bool:
 
 
 def image_format(path: Path) -> str:
-    """Format and bit depth, such as `PNG, 16-bit grey`; the suffix if Pillow cannot tell."""
+    """Format and bit depth, such as `PNG, 16-bit grey`; the suffix if Pillow cannot tell.
+
+    Where the values need fewer bits, this is `PNG, 16-bit grey with 12-bit values`.
+    """
+    used = ""
     try:
         with Image.open(path) as image:
             mode, kind = image.mode, image.format
+            if _is_deep(image) and (bits := _bits_used(np.asarray(image))) < 16:
+                used = f" with {bits}-bit values"
     except (OSError, ValueError, Image.DecompressionBombError):
         return path.suffix.lstrip(".").upper()
     if colour := _COLOURS.get(mode.removesuffix("A")):
         return f"{kind}, 8-bit {colour}{' with alpha' if mode.endswith('A') else ''}"
-    return f"{kind}, {'16-bit grey' if mode.startswith('I;16') else _DEPTHS.get(mode, mode)}"
+    return f"{kind}, {'16-bit grey' if mode.startswith('I;16') else _DEPTHS.get(mode, mode)}{used}"
 
 
 def write_png(path: str | Path, array: np.ndarray) -> None:
@@ -144,12 +177,10 @@ def _decode(content: bytes, name: str) -> Image.Image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
             raise StudyError(f"{name} holds {frames} images: save the one to use as its own file")
-        if image.mode in ("CMYK", "F"):
-            colours = "CMYK, the colours of print" if image.mode == "CMYK" else "floating point"
+        if image.mode in _REFUSED:
+            colours = _REFUSED[image.mode]
             raise StudyError(f"{name} is in {colours}: save it as grey PNG of 8 or 16 bit")
-        deep_inverted = _is_deep(image) and _is_white_zero(image)  # Pillow inverts up to 8 bits
         image.load()
-        image.info.pop("transparency", None)  # Pillow would warn of it in a palette
         ImageOps.exif_transpose(image, in_place=True)
     except StudyError:
         raise
@@ -157,16 +188,26 @@ def _decode(content: bytes, name: str) -> Image.Image:
         raise too_large from None
     except Exception as error:  # noqa: BLE001 (damage makes Pillow raise almost anything)
         raise _unreadable(name, error) from None
-    return Image.fromarray(65535 - np.asarray(image)) if deep_inverted else image
+    return image
 
 
 def _eight_bits(image: Image.Image, name: str) -> np.ndarray:
-    """Scale 16 bits to 8, rounding to nearest, in at most two bytes a pixel."""
+    """Scale the bits in use to 8, rounding to nearest, in at most two bytes a pixel."""
     deep = np.asarray(image)
     if deep.size and (deep.min() < 0 or deep.max() > 65535):
         raise StudyError(f"{name} has more than 16 bits a pixel: save it with 8 or 16")
-    deep = deep.astype(np.uint16)
+    deep, bits = deep.astype(np.uint16), _bits_used(deep)
+    if _is_white_zero(image):  # Pillow inverts up to 8 bits
+        deep = np.uint16(2**bits - 1) - deep
+    if bits < 16:  # the bits repeated, which is 65535 / (2**bits - 1) rounded down
+        deep = deep << (16 - bits) | deep >> (2 * bits - 16)
     return (deep // 257 + (deep % 257 > 128)).astype(np.uint8)
+
+
+def _bits_used(deep: np.ndarray) -> int:
+    """The depth, of those that detectors have, into which all values fit: 8, 10, 12, 14 or 16."""
+    greatest = deep.max(initial=0)
+    return next((bits for bits in (8, 10, 12, 14) if greatest < 2**bits), 16)
 
 
 def _is_deep(image: Image.Image) -> bool:

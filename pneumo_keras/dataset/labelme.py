@@ -1,9 +1,11 @@
 """LabelMe annotations: read the files of releases 3 to 7, rasterise them, write them.
 
-LabelMe itself is not needed. Labels are compared without case and surrounding spaces.
+LabelMe itself is not needed; rectangles and rotated boxes of X-AnyLabeling are read as well. Labels
+are compared without case and surrounding spaces.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,7 +30,8 @@ from pneumo_keras.errors import StudyError
 from pneumo_keras.files import write_bytes
 
 BACKGROUND = "_background_"
-_MAX_POINTS = 50_000  # in a file; no hand draws more, and filling them takes minutes
+_MAX_POINTS = 50_000  # of the labels asked for; no hand draws more, and filling them takes minutes
+_WAY_OUT = "fix it in the program it was drawn with, or by hand"
 _VERSION = "6.3.1"  # the release whose file format `write_annotation` follows
 _MAX_BEYOND = 0.01  # of the longer side of the image, by which an outline may leave it
 
@@ -54,19 +57,19 @@ def read_annotation(path: str | Path) -> Annotation:
     """Read a LabelMe JSON file of any release from 3 to 7, UTF-8 with or without byte order mark.
 
     Raises:
-        StudyError: The file is missing or not a valid LabelMe annotation; the message names the
-            file, and the number (from 1) and label of the shape at fault.
+        StudyError: The file is missing or not a valid LabelMe annotation. An invalid shape counts
+            only where its label is asked for, in `rasterize` and `refuse_unsound`.
     """
     path = Path(path)
     try:
         document = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_unique_keys)
         return _annotation(path, document)
     except Malformed as error:
-        raise StudyError(f"{path}: {error}; fix it in labelme, or by hand") from None
+        raise StudyError(f"{path}: {error}; {_WAY_OUT}") from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read ({error.strerror}): check the path") from None
     except UnicodeDecodeError:
-        raise StudyError(f"{path} is not UTF-8 text: save it again with labelme") from None
+        raise StudyError(f"{path} is not UTF-8 text: save it again as UTF-8") from None
     except (ValueError, RecursionError):
         raise StudyError(f"{path} is not valid JSON: re-export the annotation") from None
 
@@ -75,16 +78,14 @@ def refuse_unsound(annotation: Annotation, labels: Iterable[str], height: int, w
     """Refuse shapes of these labels, or of the background, that do not say what they enclose.
 
     Raises:
-        StudyError: A shape crosses itself, or leaves the image of height × width pixels by more
-            than 2 pixels and more than 1 % of the longer side.
+        StudyError: A shape is invalid, crosses itself, or leaves the image of height × width pixels
+            by more than 2 pixels and more than 1 % of the longer side.
     """
-    keys = {BACKGROUND, *map(label_key, labels)}
     tolerance = max(2.0, _MAX_BEYOND * max(height, width))
-    for number, shape in enumerate(annotation.shapes, start=1):
+    for name, shape in _shapes_of(annotation, labels):
         points = shape.points
-        if label_key(shape.label) not in keys or not len(points):
+        if not len(points):
             continue
-        name = f"{annotation.path}: shape {number} ({shape.label!r})"
         beyond = max(-points.min(), *(points.max(axis=0) - (width, height)))
         if beyond > tolerance:
             reach = f"{beyond:.0f} pixels beyond the {width}×{height} image"
@@ -107,8 +108,8 @@ def rasterize(annotation: Annotation, label: str, height: int, width: int) -> np
         bool (height, width), the size of the displayed image in pixels; True inside.
 
     Raises:
-        StudyError: A shape of this label, or of the background, encloses nothing (`line`, `point`,
-            `points`, and `linestrip` of two points).
+        StudyError: A shape of this label, or of the background, is invalid or encloses nothing
+            (`line`, `point`, `points`, and `linestrip` of two points).
 
     Example:
         >>> square = Shape("lung", "rectangle", np.array([[2.0, 2.0], [12.0, 12.0]]))
@@ -117,14 +118,10 @@ def rasterize(annotation: Annotation, label: str, height: int, width: int) -> np
         121
     """
     canvas = Image.new("L", (width, height))
-    values = {BACKGROUND: 0, label_key(label): 1}
-    for number, shape in enumerate(annotation.shapes, start=1):
-        if label_key(shape.label) not in values:
-            continue
+    for name, shape in _shapes_of(annotation, [label]):
         try:
-            draw_shape(canvas, shape, values[label_key(shape.label)])
+            draw_shape(canvas, shape, int(label_key(shape.label) != BACKGROUND))
         except Malformed as error:
-            name = f"{annotation.path}: shape {number} ({shape.label!r})"
             raise StudyError(f"{name} {error}: draw a polygon or delete it") from None
     return np.asarray(canvas) > 0
 
@@ -148,7 +145,7 @@ def write_annotation(
         overwrite: Whether an existing file may be replaced.
 
     Raises:
-        StudyError: The file exists, or cannot be written.
+        StudyError: The file exists, or cannot be written, or the image's name is not UTF-8.
         ValueError: A shape is invalid, such as a polygon of two points.
 
     Example:
@@ -161,6 +158,8 @@ def write_annotation(
     path = Path(path)
     if path.exists() and not overwrite:
         raise StudyError(f"{path} exists already: move it away or choose another folder")
+    if not is_plain(str(image_path)):
+        raise StudyError(f"{str(image_path)!a} has a name that is not UTF-8: rename it")
     document = {
         "version": _VERSION,
         "flags": {},
@@ -171,10 +170,30 @@ def write_annotation(
         "imageWidth": int(width),
     }
     try:
-        _annotation(path, document)
+        for number, shape in enumerate(_annotation(path, document).shapes, start=1):
+            if shape.problem:
+                raise Malformed(f"shape {number} ({shape.label!r}) {shape.problem}")
     except Malformed as error:
         raise ValueError(f"{path} would not be a valid annotation: {error}") from None
     write_bytes(path, json.dumps(document, ensure_ascii=False, indent=2).encode())
+
+
+def _shapes_of(annotation: Annotation, labels: Iterable[str]) -> list[tuple[str, Shape]]:
+    """The shapes of these labels and of the background, all valid, with their names in messages."""
+    keys = {BACKGROUND, *map(label_key, labels)}
+    named = [
+        (f"{annotation.path}: shape {number} ({shape.label!r})", shape)
+        for number, shape in enumerate(annotation.shapes, start=1)
+        if label_key(shape.label) in keys
+    ]
+    for name, shape in named:
+        if shape.problem:
+            raise StudyError(f"{name} {shape.problem}; {_WAY_OUT}")
+    count = sum(len(shape.points) for _, shape in named)
+    if count > _MAX_POINTS:
+        what = f"it holds {count:,} points, more than {_MAX_POINTS:,}"
+        raise StudyError(f"{annotation.path}: {what}; {_WAY_OUT}")
+    return named
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -190,17 +209,15 @@ def _annotation(path: Path, document: Any) -> Annotation:
     image, embedded, shapes = (document.get(key) for key in ("imagePath", "imageData", "shapes"))
     if not isinstance(image, str) or not is_plain(image):
         raise Malformed('"imagePath" is missing or not a path')
-    drawn = [shape.get("points") for shape in shapes if isinstance(shape, dict)]
-    count = sum(len(points) for points in drawn if isinstance(points, list))
-    if count > _MAX_POINTS:
-        raise Malformed(f"it holds {count:,} points, more than {_MAX_POINTS:,}")
+    release = re.match(r"(\d{1,3})\.(\d{1,3})", str(document.get("version")))
+    rounds = bool(release) and tuple(map(int, release.groups())) >= (7, 1)
     return Annotation(
         path,
         image,
         bytes_from_base64(embedded, '"imageData"') if embedded else None,
         _length(document, "imageHeight"),
         _length(document, "imageWidth"),
-        tuple(shape_from_json(number, raw) for number, raw in enumerate(shapes, start=1)),
+        tuple(shape_from_json(number, raw, rounds) for number, raw in enumerate(shapes, start=1)),
     )
 
 

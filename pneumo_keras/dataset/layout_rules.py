@@ -1,13 +1,15 @@
 """Rules by which images and their masks are found in folders, paired by file name."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
-from pneumo_keras.dataset.records import NORMAL, EmptyReference, ImageRecord, MaskFiles, refused
-from pneumo_keras.dataset.tree import Tree, relative_path
+from pneumo_keras.dataset.patients import NORMAL
+from pneumo_keras.dataset.records import EmptyReference, ImageRecord, MaskFiles, refused
+from pneumo_keras.dataset.tree import Tree, relative_path, without_copies
 
 ANY = ""  # the label of masks that show whatever the user segments
 _PARTS = {"train": "train", "val": "validation", "test": "test"}  # by folder, maybe with " set"
@@ -68,20 +70,23 @@ class Layout:
     def _records(
         self, folder: Path, tree: Tree, target: str, normals: bool
     ) -> Iterator[ImageRecord]:
-        images = tree.images_below(folder / self.beside[0])
+        images_folder = folder / self.beside[0]
+        images = tree.images_below(images_folder)
         any_label = "pneumonia" if "lung" in self.targets(tree) else target
         masks, unmatched = {image: {} for image in images}, []
         for label, names in self.masks.items():
             for name in names:
                 below = tree.images_below(folder / name)
-                pairs, others = _match_masks(images, below, self.mask_names)
+                here = (images_folder, folder / name)
+                pairs, others = _match_masks(images, below, self.mask_names, here)
                 unmatched += others
                 for image, mask in pairs.items():
                     masks[image].setdefault(label or any_label, []).append(mask)
         must = self.complete == "everywhere" or (
             self.complete == "folder" and any(target in found for found in masks.values())
         )
-        for image, found in masks.items():
+        entries = tree.listed([(image,) for image in images])
+        for (image, found), listed in zip(masks.items(), entries):
             patient = re.match(self.patient, image.stem)
             group, part = self.group(folder, image), self.part(image, tree.root)
             record = ImageRecord("", image, image, patient[1] if patient else "", group, part=part)
@@ -89,7 +94,7 @@ class Layout:
                 paths = {label: tuple(files) for label, files in found.items()}
                 reference = MaskFiles(paths, self.resize)
                 yield replace(record, annotation=paths[target][0], reference=reference)
-            elif normals and (group or tree.listed(image).group).lower() == NORMAL:
+            elif normals and (group or listed.group).lower() == NORMAL:
                 yield replace(record, group=NORMAL, reference=EmptyReference())
             elif must:
                 names = ", ".join(form.format(image.stem) for form in self.mask_names)
@@ -100,16 +105,40 @@ class Layout:
 
 
 def _match_masks(
-    images: Iterable[Path], masks: Iterable[Path], forms: Sequence[str]
+    images: Iterable[Path],
+    masks: Iterable[Path],
+    forms: Sequence[str],
+    folders: tuple[Path, Path],
 ) -> tuple[dict[Path, Path], list[Path]]:
-    """The mask of each image that has one, by their stems, and the masks that fit no image."""
-    left: dict[str, Path] = {}
-    unmatched = [mask for mask in masks if left.setdefault(mask.stem, mask) is not mask]
-    pairs = {}
+    """The mask of each image that has one, by their stems, and the masks that fit no image.
+
+    `folders` are those of the images and of the masks. Where both have the same sub-folders, image
+    and mask must lie in one of the same name, or the mask may be that of another patient; and a
+    mask outside them fits no image if several different ones bear its name.
+    """
+
+    def place(path: Path, folder: Path) -> str:
+        return path.parent.relative_to(folder).as_posix().casefold()
+
+    left: dict[tuple[str, str], Path] = {}
+    unmatched = [m for m in masks if left.setdefault((place(m, folders[1]), m.stem), m) is not m]
+    by_stem, pairs = defaultdict(list), {}
     for image in images:
-        stems = [form.format(image.stem) for form in forms]
-        if found := [stem for stem in stems if stem in left]:
+        by_stem[image.stem].append(image)
+        keys = [(place(image, folders[0]), form.format(image.stem)) for form in forms]
+        if found := [key for key in keys if key in left]:
             pairs[image] = left.pop(found[0])
+    in_sub_folders = any(image.parent != folders[0] for image in pairs)
+    for stem, alike in by_stem.items():
+        image = next((image for image in alike if image not in pairs), None)
+        stems = [form.format(stem) for form in forms]
+        keys = [(folder, name) for name in stems for folder, other in left if other == name]
+        if image and in_sub_folders:
+            flat = image.parent == folders[0]
+            keys = [(folder, name) for folder, name in keys if flat or folder == "."]
+        alone = len({other.parent for other in alike}) == 1 or len(without_copies(alike)) == 1
+        if image and keys and alone:
+            pairs[image] = left.pop(keys[0])
     return pairs, sorted([*unmatched, *left.values()])
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from pneumo_keras.dataset import coco, general_blockchain, labelme_layout
 from pneumo_keras.dataset.labelme import label_key
 from pneumo_keras.dataset.layout_rules import ANY, Layout, kermany_part, part_of
-from pneumo_keras.dataset.records import ImageRecord, complete, patient_from_name
+from pneumo_keras.dataset.patients import patient_from_name
+from pneumo_keras.dataset.records import ImageRecord, complete
 from pneumo_keras.dataset.tree import Tree
 from pneumo_keras.errors import StudyError
 

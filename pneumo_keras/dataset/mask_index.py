@@ -9,7 +9,8 @@ left out and the reason, and `index.csv` with one row per image:
   (depending on the layout, the annotation is a mask or the image itself)
 * `stamp`: hash of image, annotation, target and labels; a mask is redrawn when it changes
 * `height`, `width`: pixels; `spacing_row_mm`, `spacing_column_mm`: pixel spacing, empty if unknown
-* `inverted`: 1 if the file stores low values bright (MONOCHROME1, WhiteIsZero) and was inverted
+* `inverted`: 1 if the file stores low values bright (DICOM MONOCHROME1 or INVERSE, TIFF
+  WhiteIsZero) and was inverted
 * `shapes`: number of outlines or mask files; `labels`: JSON list of their labels as written
 * `target_share`: fraction of the image that is target; `target_share_in_lung`: fraction of the lung
   that is target, empty without a lung mask; `share_<label>`: fraction of the image for every other
@@ -31,9 +32,10 @@ import pandas as pd
 from pneumo_keras.dataset.labelme import label_key
 from pneumo_keras.dataset.tree import is_mask_folder
 from pneumo_keras.errors import StudyError
-from pneumo_keras.files import cannot_write, write_csv
+from pneumo_keras.files import cannot_write, read_csv, write_csv
 
 EMBEDDED = "images"  # subfolder for the images extracted from their annotations
+NEARLY_ALL = 0.8  # share of the masks from which on a note says that they look wrong
 Rows = Sequence[dict[str, Any]]
 
 
@@ -43,7 +45,7 @@ def read_mask_index(folder: str | Path) -> pd.DataFrame:
     if not is_mask_folder(Path(folder)):
         raise StudyError(f"{path} is not an index of masks: make the masks first (notebook 01)")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = read_csv(path)
         for column in table:  # the others stay text, even where they look like numbers
             if column in ("height", "width", "shapes", "inverted"):
                 table[column] = table[column].astype(int)
@@ -124,9 +126,10 @@ def label_notes(rows: Rows, labels: Sequence[str]) -> Iterator[str]:
             yield f"{label!r} is read as {declared!r} in {count} file(s)"
     if inverted := sum(row["inverted"] for row in rows):
         yield (
-            f"{inverted} image(s) stored with low values bright (DICOM MONOCHROME1 or "
+            f"{inverted} image(s) stored with low values bright (DICOM MONOCHROME1 or INVERSE, or "
             "TIFF WhiteIsZero), inverted so that bone is bright"
         )
+    yield from _implausible(rows, labels[0])
     keys = [{label_key(label) for label in json.loads(row["labels"])} for row in rows]
     for label in labels[1:]:
         here = [row for row, present in zip(rows, keys) if label_key(label) in present]
@@ -135,6 +138,27 @@ def label_notes(rows: Rows, labels: Sequence[str]) -> Iterator[str]:
     for row, present in zip(rows, keys):
         if not row["target_share"] and label_key(labels[0]) in present:
             yield f"{row['image']}: its {labels[0]!r} lies outside the image"
+
+
+def _implausible(rows: Rows, target: str) -> Iterator[str]:
+    """Notes on masks that are probably inverted or empty by mistake.
+
+    Images without any outline or mask file are left out, as they show nothing on purpose.
+    """
+    annotated = [row for row in rows if row["shapes"]]
+    most = NEARLY_ALL * len(annotated)
+    covered = [row for row in annotated if row["target_share"] > 0.5]
+    if covered and len(covered) >= most:
+        yield (
+            f"{target!r} covers more than half of the image in {len(covered)} of {len(annotated)} "
+            f"masks, the first of {covered[0]['image']}: check that they are not inverted"
+        )
+    empty = [row for row in annotated if not row["target_share"]]
+    if empty and len(empty) >= most:
+        yield (
+            f"{target!r} marks nothing in {len(empty)} of {len(annotated)} masks, the first of "
+            f"{empty[0]['image']}: check that they are the right masks"
+        )
 
 
 def _listed(counts: Mapping[str, int]) -> str:

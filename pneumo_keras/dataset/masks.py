@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 
@@ -16,12 +17,12 @@ from pneumo_keras.dataset import images, mask_index
 from pneumo_keras.dataset.hashes import content_hash, perceptual_hash
 from pneumo_keras.dataset.labelme import BACKGROUND, label_key, read_annotation
 from pneumo_keras.dataset.mask_index import EMBEDDED, read_mask_index
-from pneumo_keras.dataset.records import ImageRecord
+from pneumo_keras.dataset.records import ImageRecord, patient_notes
 from pneumo_keras.dataset.tree import is_mask_folder, relative_path
 from pneumo_keras.errors import StudyError
 from pneumo_keras.progress import progress_bar
 
-FORMAT = 3  # raised when the same annotation gives another mask or row than before
+FORMAT = 4  # raised when the same annotation gives another mask or row than before
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,7 @@ def write_masks(
         written = mask_index.store(folder, scratch, rows, refused, outdated)
     counts = (written, len(rows) - written, len(outdated))
     refused = pd.DataFrame(refused, columns=["annotation", "reason"])
-    notes = tuple(mask_index.label_notes(rows, declared))
+    notes = (*patient_notes(records, data), *mask_index.label_notes(rows, declared))
     return MaskReport(read_mask_index(folder), refused, *counts, notes)
 
 
@@ -115,6 +116,7 @@ class MaskDrawing:
     scratch: Path  # where new masks are written
     previous: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # old rows by name
     unknown: list[str] = field(default_factory=list)  # undeclared labels, once per file
+    greys: dict[str, int] = field(default_factory=dict)  # how many each image uses, by name
 
     def draw(
         self, records: Sequence[ImageRecord], progress: bool
@@ -174,6 +176,8 @@ class MaskDrawing:
             image = images.read_image(record.image)
             row_mm, column_mm = images.pixel_spacing(record.image) or (np.nan, np.nan)
             inverted = images.is_inverted(record.image)
+        histogram = cv2.calcHist([image], [0], None, [256], [0, 256])
+        self.greys[record.name] = np.count_nonzero(histogram)
         drawn = record.reference.label_masks(record.image, self.labels, image.shape)
         self.unknown.extend(drawn.unknown)
         images.write_png(self.scratch / mask, drawn.masks[self.labels[0]])

@@ -1,15 +1,12 @@
 """The record of an image: its name, patient and group, and its reference annotation.
 
 Images of one patient must not fall on both sides of a split, and results are reported by group.
-Both come from index.csv or from the file names of the Kermany set, such as
-`person17_bacteria_54.jpeg` or `NORMAL2-IM-0017-0001.jpeg`. Its person numbers start again for each
-kind of pneumonia; hence a patient is `bacteria:17`, not 17.
+Both come from the data set itself, index.csv or the file name; the patient also from DICOM.
 """
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from pneumo_keras.dataset.dicom import patient_id
 from pneumo_keras.dataset.images import read_mask
 from pneumo_keras.dataset.labelme import (
     BACKGROUND,
@@ -26,12 +24,9 @@ from pneumo_keras.dataset.labelme import (
     read_annotation,
     refuse_unsound,
 )
+from pneumo_keras.dataset.patients import in_words, patient_from_name
 from pneumo_keras.dataset.tree import Tree, relative_path
 from pneumo_keras.errors import StudyError
-
-NORMAL = "normal"
-_PNEUMONIA = re.compile(r"person(?P<number>\d+)_(?P<kind>bacteria|virus)_\d+(_\d+)?", re.IGNORECASE)
-_NORMAL = re.compile(r"(?P<second>NORMAL2-)?IM-(?P<number>\d{4})-\d{4}(-\d{4})?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +118,13 @@ class MaskFiles(Reference):
         return LabelMasks(masks, occurring, len(self.files))
 
     def _read(self, path: Path, image: Path, size: tuple[int, int]) -> np.ndarray:
-        mask = read_mask(path)
+        def check_size(given: tuple[int, int]) -> None:
+            if not self.resize:
+                refuse_other_size(path, given, image, size)
+
+        mask = read_mask(path, check_size)
         if mask.shape == size:
             return mask
-        if not self.resize:
-            refuse_other_size(path, mask.shape, image, size)
         nearest = cv2.INTER_NEAREST_EXACT
         return cv2.resize(mask.astype(np.uint8), size[::-1], interpolation=nearest).astype(bool)
 
@@ -157,6 +154,7 @@ class ImageRecord:
     licence: str = ""  # of image and annotation, if the data set states it
     part: str = ""  # train, validation or test, if the data set has a split of its own
     layout: str = ""  # key of `layouts.LAYOUTS`
+    patient_known: bool = True  # otherwise the image is its own patient
 
     @property
     def embedded(self) -> bool:
@@ -174,21 +172,50 @@ def complete(
 ) -> list[ImageRecord]:
     """Fill in names, patients, groups and licences that the layout left empty.
 
-    They come from index.csv in the data folder, then from the file name; an image of an unknown
-    patient is its own patient.
+    They come from index.csv in the data folder, then from the file name, the patient also from the
+    header of DICOM; an image of an unknown patient is its own patient.
     """
     names = _unique_names([relative_path(record.image, tree.root) for record in records])
+    entries = tree.listed([(record.annotation, record.image) for record in records])
     completed = []
-    for record, name in zip(records, names):
-        listed = tree.listed(record.annotation, record.image)
+    for record, name, listed in zip(records, names, entries):
         patient, group = patient_from_name(record.image.stem)
+        patient = record.patient or listed.patient or patient or patient_id(record.image)
         known = {
-            "patient": record.patient or listed.patient or patient or name,
+            "patient": patient or name,
+            "patient_known": bool(patient),
             "group": record.group or listed.group or group or "unknown",
             "licence": record.licence or listed.licence or licence,
         }
         completed.append(replace(record, name=name, layout=layout, **known))
     return completed
+
+
+def patient_notes(records: Sequence[ImageRecord], data: Path) -> Iterator[str]:
+    """What the user should know about patients and index.csv, one sentence each."""
+    usable = [record for record in records if not record.problem]
+    path = data / "index.csv"
+    if path.is_file():
+        tree = Tree(data)
+        entries, left = tree.match_index([(record.annotation, record.image) for record in records])
+        if not tree.index.has_patients:
+            seen = f"columns seen: {tree.index.columns}"
+            yield f"{path} names no patients ({seen}): add a column patient_id"
+        if left:
+            rows = f"{len(left)} row(s) that fit no image, or several: {in_words(left)}"
+            yield f"{path} has {rows}; write the path of each image"
+        unlisted = [r.name for r, entry in zip(records, entries) if not (entry or r.problem)]
+        if unlisted:
+            yield f"{path} has no row for {len(unlisted)} image(s): {in_words(unlisted)}"
+    dicom = [record.patient for record in usable if record.patient.startswith("dicom:")]
+    if dicom:
+        patients = f"{len(dicom)} image(s) are by their DICOM headers of {len({*dicom})} patient(s)"
+        yield f"{patients}, whose PatientID is written as a pseudonym"
+    if unknown := [record.name for record in usable if not record.patient_known]:
+        yield (
+            f"the patient of {len(unknown)} image(s) is unknown: {in_words(unknown)}; "
+            "each counts as a patient of its own; name them in index.csv (data/README.md)"
+        )
 
 
 def _unique_names(images: Sequence[Path]) -> list[str]:
@@ -202,22 +229,6 @@ def _unique_names(images: Sequence[Path]) -> list[str]:
         pairs = zip(names, images)
         names = [longer(path) if count[name.casefold()] > 1 else name for name, path in pairs]
     return names
-
-
-def patient_from_name(stem: str) -> tuple[str, str]:
-    """Patient and group in a file name of the Kermany set; both empty for other names.
-
-    Example:
-        >>> patient_from_name("person17_bacteria_54"), patient_from_name("NORMAL2-IM-0017-0001")
-        (('bacteria:17', 'bacteria'), ('normal2:17', 'normal'))
-    """
-    if match := _PNEUMONIA.fullmatch(stem):
-        kind = match["kind"].lower()
-        return f"{kind}:{int(match['number'])}", kind
-    if match := _NORMAL.fullmatch(stem):
-        series = "normal2" if match["second"] else "im"
-        return f"{series}:{int(match['number'])}", NORMAL
-    return "", ""
 
 
 def refuse_two_annotations(records: Iterable[ImageRecord]) -> None:

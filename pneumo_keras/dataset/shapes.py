@@ -15,6 +15,7 @@ _COUNTS = {  # fewest and most points of each type
     "polygon": (3, math.inf),
     "rectangle": (2, 2),
     "oriented_rectangle": (4, 4),
+    "rotation": (4, 4),  # X-AnyLabeling's oriented rectangle
     "circle": (2, 2),
     "mask": (2, 2),
     "line": (2, 2),
@@ -23,6 +24,7 @@ _COUNTS = {  # fewest and most points of each type
     "points": (0, math.inf),
 }
 _MAX_COORDINATE = 1e5  # pixels; no image is larger, and Pillow takes minutes for such a circle
+_MAX_SKEW = 0.01  # pixels by which the sides of a rectangle may be oblique
 _CANVAS = 1024  # side in pixels of the canvas on which an outline is checked
 _MAX_LENGTH = 128  # of a checked outline, in multiples of that side
 
@@ -39,25 +41,36 @@ class Shape:
     shape_type: str  # LabelMe's type, such as `polygon`
     points: np.ndarray  # float64 (N, 2): x, y in pixels of the displayed image, from its top left
     mask: np.ndarray | None = None  # of a `mask`: bool (height, width), both points included
+    problem: str = ""  # why it cannot be drawn, which matters only if somebody asks for its label
 
 
-def shape_from_json(number: int, raw: Any) -> Shape:
-    """Check one entry of `shapes`; `number`, from 1, is its position in the file."""
+def shape_from_json(number: int, raw: Any, rounds: bool = False) -> Shape:
+    """Read one entry of `shapes`; `number`, from 1, is its position in the file.
+
+    The places of a `mask` are truncated to whole pixels, or rounded, as LabelMe 7.1 does. Whatever
+    else is wrong than the label is the `problem` of the shape.
+    """
     label = raw.get("label") if isinstance(raw, dict) else None
     if not isinstance(label, str) or not label.strip() or not is_plain(label):
         raise Malformed(f"shape {number} has no label")
+    mask = None
+    shape_type = raw.get("shape_type") or "polygon"  # the first releases knew no other
     try:
-        shape_type = raw.get("shape_type") or "polygon"  # the first releases knew no other
         if not isinstance(shape_type, str) or shape_type not in _COUNTS:
             raise Malformed(f"is of the unknown type {shape_type!r}")
         points = _points(raw.get("points"))
+        if shape_type == "rectangle" and len(points) == 4:
+            shape_type, points = _four_corners(points)
         fewest, most = _COUNTS[shape_type]
         if not fewest <= len(points) <= most:
             expected = fewest if fewest == most else f"at least {fewest}"
             raise Malformed(f"is a {shape_type} of {len(points)} points instead of {expected}")
-        mask = _mask(raw.get("mask"), points) if shape_type == "mask" else None
+        if shape_type == "rotation":
+            shape_type = "polygon"
+        elif shape_type == "mask":
+            mask, points = _mask(raw.get("mask"), points, rounds)
     except Malformed as error:
-        raise Malformed(f"shape {number} ({label!r}) {error}") from None
+        return Shape(label, "", np.empty((0, 2)), problem=str(error))
     return Shape(label, shape_type, points, mask)
 
 
@@ -100,7 +113,7 @@ def draw_shape(canvas: Image.Image, shape: Shape, value: int) -> None:
         radius = math.sqrt((x - rim_x) ** 2 + (y - rim_y) ** 2)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=value, outline=value)
     elif shape_type == "mask":
-        left, top = map(round, points[0])
+        left, top = map(int, points[0])  # truncated, as LabelMe 6 does
         canvas.paste(value, (left, top), Image.fromarray(shape.mask))
     else:
         of_two = " of two points" if shape_type == "linestrip" else ""
@@ -156,16 +169,32 @@ def _points(raw: Any) -> np.ndarray:
     return np.array(raw, dtype=np.float64).reshape(-1, 2)
 
 
-def _mask(raw: Any, points: np.ndarray) -> np.ndarray:
+def _four_corners(points: np.ndarray) -> tuple[str, np.ndarray]:
+    """The type and points of X-AnyLabeling's rectangle, which has its corners in any order."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    is_high = points > (low + high) / 2
+    distance = np.abs(points - np.where(is_high, high, low)).max()
+    if distance < _MAX_SKEW and len(np.unique(is_high, axis=0)) == 4:
+        return "rectangle", np.stack([low, high])
+    return "polygon", points
+
+
+def _mask(raw: Any, points: np.ndarray, rounds: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of a mask, and the first and last of them in the image.
+
+    The PNG has the size of their box, from which the rounding of fractions may differ by one.
+    """
     content = bytes_from_base64(raw, "its mask")
-    (left, top), (right, bottom) = ((round(x), round(y)) for x, y in points.tolist())
-    box = (right - left + 1, bottom - top + 1)
+    first, last = points.round() if rounds else np.trunc(points)
+    width, height = map(int, last - first + 1)
+    slack = int(rounds and (points % 1).any())
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             size = image.size  # if it is not that of the box, any, and so not decoded
-            mask = np.asarray(image.convert("L")) > 0 if size == box else None
+            fits = max(abs(size[0] - width), abs(size[1] - height)) <= slack
+            mask = np.asarray(image.convert("L")) > 0 if fits else None
     except Exception:  # noqa: BLE001 (damage makes Pillow raise almost anything)
         raise Malformed("has a mask that is not a valid PNG") from None
     if mask is None:
-        raise Malformed(f"has a mask of {size[1]}×{size[0]} pixels in a box of {box[1]}×{box[0]}")
-    return mask
+        raise Malformed(f"has a mask of {size[1]}×{size[0]} pixels in a box of {height}×{width}")
+    return mask, np.stack([first, first + np.array(size) - 1])

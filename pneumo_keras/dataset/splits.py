@@ -14,7 +14,7 @@ from scipy.cluster.hierarchy import DisjointSet
 from sklearn.model_selection import StratifiedGroupKFold
 
 from pneumo_keras.errors import StudyError
-from pneumo_keras.files import write_csv
+from pneumo_keras.files import read_csv, write_csv
 
 PARTS = ("train", "validation", "test")
 MAX_FOLDS = 20
@@ -99,7 +99,7 @@ def draw_split(where: Path, index: pd.DataFrame, split_by: str, **settings) -> p
 def read_split(path: Path) -> pd.Series:
     """Read a split, indexed by image name, from a CSV file; StudyError if that is not possible."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = read_csv(path)
         return table.set_index("name")["part"]
     except (OSError, KeyError, ValueError) as error:
         what = f"no CSV with the columns name, part ({str(error).strip()})"

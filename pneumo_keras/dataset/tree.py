@@ -1,30 +1,22 @@
 """The files of a data folder, listed once, and what its index.csv says of them."""
 
-import csv
+import filecmp
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pneumo_keras.dataset.images import is_image_file
+from pneumo_keras.dataset.patients import Listed, Listing
 from pneumo_keras.dataset.shapes import is_plain
 from pneumo_keras.errors import StudyError
 
 _MASK_COLUMNS = {"name", "mask", "stamp"}  # by these the index.csv of masks is recognised
 _SKIPPED = ("__MACOSX",)  # copies of attributes that macOS puts into archives
 _COCO_KEYS = {"images", "annotations", "categories"}
-_FILE_COLUMNS = ("annotation", "image", "film", "file")
-
-
-class Listed(NamedTuple):
-    """What index.csv says of one file; empty where it says nothing."""
-
-    patient: str = ""
-    group: str = ""
-    licence: str = ""
 
 
 class Tree:
@@ -35,7 +27,8 @@ class Tree:
         allow_outside: Whether an image may lie elsewhere, if its annotation says so.
 
     Raises:
-        StudyError: There is no such folder, or a file in it has a name that is not UTF-8.
+        StudyError: There is no such folder, one in it cannot be read, or a file in it has a name
+            that is not UTF-8.
     """
 
     def __init__(self, root: str | Path, allow_outside: bool = False):
@@ -62,7 +55,8 @@ class Tree:
         return by_name
 
     @cached_property
-    def _images_by_folder(self) -> dict[Path, list[Path]]:
+    def images_by_folder(self) -> dict[Path, list[Path]]:
+        """Image files by the folder in which they lie."""
         by_folder = defaultdict(list)
         for path in self.images:
             by_folder[path.parent].append(path)
@@ -70,8 +64,8 @@ class Tree:
 
     def images_below(self, folder: Path) -> list[Path]:
         """Image files in a folder and its sub-folders."""
-        within = (f for f in self._images_by_folder if f.is_relative_to(folder))
-        return [path for f in within for path in self._images_by_folder[f]]
+        within = (f for f in self.images_by_folder if f.is_relative_to(folder))
+        return [path for f in within for path in self.images_by_folder[f]]
 
     @cached_property
     def paths(self) -> set[Path]:
@@ -106,46 +100,24 @@ class Tree:
                 documents[path] = document
         return documents
 
-    def listed(self, *paths: Path) -> Listed:
-        """The entry of index.csv for the first of these paths, or of their names, that it has."""
-        if not self._index:
-            return Listed()
-        relative = [relative_path(path, self.root) for path in paths]
-        keys = [path.as_posix() for path in relative] + [path.name for path in relative]
-        return next((self._index[key] for key in keys if key in self._index), Listed())
+    def listed(self, images: Sequence[Sequence[Path]]) -> list[Listed]:
+        """What index.csv says of each image, which it may list by any of the paths given."""
+        return [entry or Listed() for entry in self.match_index(images)[0]]
+
+    def match_index(
+        self, images: Sequence[Sequence[Path]]
+    ) -> tuple[list[Listed | None], list[str]]:
+        """The same with None for images that are not listed; and the rows that fit no image."""
+        if not self.index:
+            return [None] * len(images), []
+        return self.index.match([[relative_path(p, self.root) for p in paths] for paths in images])
 
     @cached_property
-    def _index(self) -> dict[str, Listed]:
-        """The entries of index.csv by file as written there; empty if there is no such file.
-
-        Each value may be in one of several columns; other columns are ignored.
-        """
+    def index(self) -> Listing | None:
+        """The rows of index.csv; None if there is no such file."""
         path = self.root / "index.csv"
-        index: dict[str, Listed] = {}
-        for row in read_rows(path) if path.is_file() else ():
-            entry = Listed(
-                _first(row, "patient_id", "patient"),
-                _first(row, "group", "subtype", "finding", "class"),
-                _first(row, "licence", "license"),
-            )
-            for column in _FILE_COLUMNS:
-                file = _first(row, column).replace("\\", "/")
-                if file and index.setdefault(file, entry) != entry:
-                    raise StudyError(f"{path} lists {file} twice, and differently: remove one row")
-        return index
-
-
-def _first(row: dict[str, str | None], *columns: str) -> str:
-    return next((row[column].strip() for column in columns if row.get(column)), "")
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header, UTF-8 with or without byte order mark."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            return list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise StudyError(f"{path} is not a valid CSV file ({error}): fix or remove it") from None
+        files = [relative_path(file, self.root) for file in self.files]
+        return Listing(path, files) if path.is_file() else None
 
 
 def relative_path(path: Path, data: Path) -> Path:
@@ -169,13 +141,33 @@ def files_below(folder: Path) -> Iterator[Path]:
     """Files below a folder, without hidden ones and those in folders written by `write_masks`.
 
     Each real folder is visited once, wherever links lead.
+
+    Raises:
+        StudyError: A folder cannot be read.
     """
+
+    def refuse(error: OSError) -> None:
+        way_out = "allow reading it, or move it elsewhere"
+        raise StudyError(f"{error.filename} cannot be read ({error.strerror}): {way_out}")
+
     visited = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
+    for current, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(current)
         if real in visited or is_mask_folder(Path(current)):
             folders.clear()
             continue
         visited.add(real)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _SKIPPED)
-        yield from (Path(current, name) for name in files if not name.startswith("."))
+        for path in (Path(current, name) for name in files if not name.startswith(".")):
+            if not path.suffix and path.is_symlink() and not path.exists():  # a disk taken out
+                raise StudyError(f"{path} is a link to {os.readlink(path)}, not there: remove it")
+            yield path
+
+
+def without_copies(paths: Iterable[Path]) -> list[Path]:
+    """Files of one name without copies of the one that lies highest, as in a nested release."""
+    kept: list[Path] = []
+    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
+        if not any(filecmp.cmp(path, other, shallow=False) for other in kept):
+            kept.append(path)
+    return kept

@@ -101,5 +101,5 @@ def _mask(path: Path, label: str) -> np.ndarray:
         return read_mask(path)
     annotation = read_annotation(path)
     if not (annotation.height and annotation.width):
-        raise StudyError(f"{path} does not say the size of its image: save it again with labelme")
+        raise StudyError(f"{path} does not say the size of its image: add imageHeight, imageWidth")
     return rasterize(annotation, label, annotation.height, annotation.width)

@@ -17,7 +17,7 @@ from PIL import Image
 import pneumo_keras
 from pneumo_keras.config import NETWORKS
 from pneumo_keras.errors import StudyError
-from pneumo_keras.files import write_bytes
+from pneumo_keras.files import csv_bytes, write_bytes
 from pneumo_keras.report.conclusion import Findings
 from pneumo_keras.report.examples import TestedImage, tested_images
 from pneumo_keras.report.results import comparison_table, parameter_table, readable
@@ -211,7 +211,7 @@ def _csv(scores: dict[str, pd.DataFrame], images: pd.DataFrame) -> bytes:
     table = pd.concat(scores, names=["network"]).reset_index(level="network")
     shares = [column for column in ("share_lung", "target_share_in_lung") if column in images]
     table = table.merge(images[["name", *shares]], on="name", how="left")
-    return table.round(6).to_csv(index=False).encode()
+    return csv_bytes(table.round(6))
 
 
 def _figure(path: Path) -> dict[str, str | int]:
