@@ -89,7 +89,7 @@ def test_the_effect_size_is_the_ranks_of_wins_less_those_of_losses(differences):
 
 
 def test_holm_by_hand_over_the_scores_per_image():
-    """The smallest of four counts four times, and so on; none below the one before, none above 1."""
+    """The smallest of four counts four times, and so on; never below the one before, nor above 1."""
     corrected = holm(pd.Series([0.04, 0.01, np.nan, 0.6, 0.03])).tolist()
     assert corrected == pytest.approx([0.09, 0.04, np.nan, 0.6, 0.09], nan_ok=True)
     assert holm(pd.Series([0.5, 0.9, 0.5])).tolist() == [1, 1, 1]

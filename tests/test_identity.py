@@ -243,6 +243,14 @@ def test_patients_of_dicom_are_pseudonyms_and_come_last(data):
     assert "3 image(s)" in report.notes[-2] and "2 image(s) is unknown: d and e" in report.notes[-1]
 
 
+def test_one_patient_id_in_all_headers_is_a_placeholder(data):
+    for name in ("a", "b", "c"):
+        dicom(data / "images" / f"{name}.dcm", "ANONYMOUS")
+        add_mask(data / "masks" / f"{name}.png")
+    assert patients(data) == {"a": "a", "b": "b", "c": "c"}
+    assert "3 image(s) is unknown" in written(data, find_images(data), "pneumonia").notes[-1]
+
+
 def test_files_without_a_patient_have_none(tmp_path):
     add_image(tmp_path / "a.png")
     (tmp_path / "b.dcm").write_bytes(b"no DICOM")

@@ -173,14 +173,22 @@ def complete(
     """Fill in names, patients, groups and licences that the layout left empty.
 
     They come from index.csv in the data folder, then from the file name, the patient also from the
-    header of DICOM; an image of an unknown patient is its own patient.
+    header of DICOM unless all headers say the same, as those of an anonymised set do; an image of
+    an unknown patient is its own patient.
     """
     names = _unique_names([relative_path(record.image, tree.root) for record in records])
     entries = tree.listed([(record.annotation, record.image) for record in records])
+    patients = [
+        record.patient or listed.patient or patient_from_name(record.image.stem)[0]
+        for record, listed in zip(records, entries)
+    ]
+    headers = [patient_id(r.image) for r, patient in zip(records, patients) if not patient]
+    usable = len({*headers} - {""}) > 1 or len(headers) == 1
+    ids = iter(headers if usable else [""] * len(headers))
     completed = []
-    for record, name, listed in zip(records, names, entries):
-        patient, group = patient_from_name(record.image.stem)
-        patient = record.patient or listed.patient or patient or patient_id(record.image)
+    for record, name, listed, patient in zip(records, names, entries, patients):
+        patient = patient or next(ids)
+        group = patient_from_name(record.image.stem)[1]
         known = {
             "patient": patient or name,
             "patient_known": bool(patient),
