@@ -13,6 +13,7 @@ from pneumo_keras.training.build import build_network
 from pneumo_keras.training.losses import LOSSES
 from pneumo_keras.training.metrics import training_metrics
 
+pytestmark = pytest.mark.slow  # a process that imports TensorFlow for each
 NETWORKS = ("segnet", "deeplabv3")
 
 
