@@ -12,6 +12,8 @@ from benchmarks.turns import Measured, Work, take_turns
 
 from pneumo_keras.models.deeplabv3 import deeplab_v3
 
+pytestmark = pytest.mark.slow  # builds large networks, starts processes
+
 
 def test_vgg16_takes_the_operations_it_is_known_for():
     """15,346,630,656 multiplications and as many additions in its convolutions at 224x224."""

@@ -62,6 +62,7 @@ def run(script, folder, **environment):
     return done.stdout.split()
 
 
+@pytest.mark.slow  # a process that imports TensorFlow
 @pytest.mark.parametrize(("floatx", "policy"), [("float64", None), ("float16", "mixed_bfloat16")])
 def test_global_settings_change_no_network(folder, tmp_path, floatx, policy):
     settings = {"floatx": floatx, "image_data_format": "channels_first", "epsilon": 1e-7}
@@ -71,6 +72,7 @@ def test_global_settings_change_no_network(folder, tmp_path, floatx, policy):
     assert printed == [floatx, "channels_first", policy or floatx]
 
 
+@pytest.mark.slow
 def test_keras_loads_a_model_after_any_import_of_this_package(folder):
     script = "import pneumo_keras.models.layers, keras\n"
     script += "print(keras.models.load_model('deeplab_v3.keras').count_params())"
